@@ -179,7 +179,13 @@ export type Operation =
   | { readonly do: "link.set"; readonly dev: string; readonly set: LinkChanges }
   | { readonly do: "link.delete"; readonly dev: string }
   | { readonly do: "port.set"; readonly dev: string; readonly set: PortChanges }
-  | { readonly do: "vlan.add"; readonly dev: string; readonly vid: number; readonly pvid: boolean; readonly untagged: boolean }
+  | {
+      readonly do: "vlan.add";
+      readonly dev: string;
+      readonly vid: number;
+      readonly pvid: boolean;
+      readonly untagged: boolean;
+    }
   | { readonly do: "vlan.delete"; readonly dev: string; readonly vid: number }
   | { readonly do: "address.add"; readonly address: AddressSpec }
   | { readonly do: "address.replace"; readonly address: AddressSpec }
@@ -262,4 +268,3 @@ export interface Kernel {
   changed(): boolean;
   close(): void;
 }
-

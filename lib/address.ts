@@ -52,7 +52,8 @@ export function tryParsePrefix(text: string): Prefix | undefined {
 /** Like {@link tryParsePrefix}, but throws a NetError `invalid` naming the text. */
 export function parsePrefix(text: string): Prefix {
   const prefix = tryParsePrefix(text);
-  if (prefix === undefined) throw invalid("CIDR address", text, "an address with its prefix length such as 10.1.0.0/16");
+  if (prefix === undefined)
+    throw invalid("CIDR address", text, "an address with its prefix length such as 10.1.0.0/16");
   return prefix;
 }
 
@@ -78,7 +79,8 @@ export function ipBytes(ip: Ip): Uint8Array {
 
 /** The address in four or sixteen bytes of network order; throws a NetError `invalid` on any other length. */
 export function ipFromBytes(bytes: Uint8Array): Ip {
-  if (bytes.length !== 4 && bytes.length !== 16) throw invalid("address of bytes", String(bytes.length), "4 or 16 bytes");
+  if (bytes.length !== 4 && bytes.length !== 16)
+    throw invalid("address of bytes", String(bytes.length), "4 or 16 bytes");
   let value = 0n;
   for (const byte of bytes) value = (value << 8n) | BigInt(byte);
   return { family: bytes.length === 4 ? 4 : 6, value };
@@ -145,6 +147,20 @@ export function equalPrefix(a: Prefix, b: Prefix): boolean {
 /** The prefix that covers exactly one address: /32 or /128. */
 export function hostPrefix(ip: Ip): Prefix {
   return { ip, length: WIDTH[ip.family] };
+}
+
+/** The lower and the upper half of a prefix, host bits cleared: `9.0.1.0/24` → `9.0.1.0/25` and `9.0.1.128/25`. DC/OS gives the
+ *  lower half of a node's subnet to Mesos and CNI, the upper half to Docker. Throws a NetError `invalid` for a prefix of one address. */
+export function halves(prefix: Prefix): readonly [Prefix, Prefix] {
+  const { family } = prefix.ip;
+  const length = prefix.length + 1;
+  if (length > WIDTH[family]) throw invalid("prefix to halve", formatPrefix(prefix), "one of two addresses or more");
+  const lower = firstValue(prefix);
+  const upper = lower + (1n << BigInt(WIDTH[family] - length));
+  return [
+    { ip: { family, value: lower }, length },
+    { ip: { family, value: upper }, length },
+  ];
 }
 
 function firstValue({ ip, length }: Prefix): bigint {

@@ -38,6 +38,8 @@ export interface Files {
   makeDirectory(path: string, mode?: number): void;
   /** undefined when there is no such file. Doesn't follow a final symbolic link. */
   stat(path: string): FileStat | undefined;
+  /** Sets the modification time of a file or directory (utimensat(2)), nanoseconds since 1970. Leaves the access time. */
+  touch(path: string, modifiedNs: bigint): void;
   /** Takes flock(2) LOCK_EX on `path`, creating the file; waits up to `waitMs` milliseconds, then throws `busy`. */
   lock(path: string, waitMs: number): FileLock;
 }

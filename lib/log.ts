@@ -15,9 +15,11 @@ const RANK: Readonly<Record<Level, number>> = { debug: 0, info: 1, warn: 2, erro
 /** A log that writes one JSON object a line: `time` (RFC 3339, UTC), `level`, `component`, `event`, then the fields.
  *  `write` gets the line with its newline. */
 export function jsonLog(component: string, least: Level, now: () => Date, write: (line: string) => void): Log {
-  const at = (level: Level) => (event: string, fields: Fields = {}) => {
-    if (RANK[level] < RANK[least]) return;
-    write(`${JSON.stringify({ time: now().toISOString(), level, component, event, ...fields })}\n`);
-  };
+  const at =
+    (level: Level) =>
+    (event: string, fields: Fields = {}) => {
+      if (RANK[level] < RANK[least]) return;
+      write(`${JSON.stringify({ time: now().toISOString(), level, component, event, ...fields })}\n`);
+    };
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
 }

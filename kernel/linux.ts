@@ -1,0 +1,286 @@
+import type { Ip } from "../lib/address.ts";
+import { fromCString } from "../lib/bytes.ts";
+import { hasErrno, NetError } from "../lib/error.ts";
+import { addressDump, decodeAddress } from "./address.ts";
+import { sendAnnouncement } from "./announce.ts";
+import type { Conntrack } from "./conntrack.ts";
+import { openConntrack } from "./conntrack-linux.ts";
+import { describeOperation, encodeOperation, type ResolvedLink } from "./encode.ts";
+import { linuxFiles } from "./file.ts";
+import type { FdbEntry, Kernel, Link, LinkAddress, Neighbor, Netns, Operation, Route, Rule } from "./kernel.ts";
+import { openNftables } from "./libnftables.ts";
+import { decodeLink, linkDump, linkGet, type OpenNetns } from "./link.ts";
+import { decodeFdb, decodeNeighbor, fdbDump, neighborDump } from "./neighbor.ts";
+import { NETLINK_ROUTE, Netlink, type Request } from "./netlink.ts";
+import { createNetns, deleteNetns, inNetns, openNetns, ownNetns } from "./netns.ts";
+import type { Nftables } from "./nftables.ts";
+import { decodeRoute, routeDump } from "./route.ts";
+import { decodeRule, ruleDump } from "./rule.ts";
+import { decodeVlans, type VlanEntry, vlanDump } from "./vlan.ts";
+
+/** Multicast groups whose messages mean that something we read may have changed (linux/rtnetlink.h RTMGRP_*): link, neighbour,
+ *  IPv4 address, route and rule, IPv6 address and route; the IPv6 rule group has no bit of its own. */
+const WATCHED_GROUPS = 0x1 | 0x4 | 0x10 | 0x40 | 0x80 | 0x100 | 0x400;
+const RT_TABLE_MAIN = 254;
+
+/** The Linux kernel, seen from the calling thread's network namespace. Opens its sockets at first use. */
+export function openLinux(): Kernel {
+  return new LinuxKernel(undefined);
+}
+
+class LinuxKernel implements Kernel {
+  private socket: Netlink | undefined;
+  private watcher: Netlink | undefined;
+  private firewall: Nftables | undefined;
+  private tracking: Conntrack | undefined;
+
+  /** `home` is the namespace to work in; undefined is the one of the calling thread. */
+  constructor(private readonly home: OpenNetns | undefined) {}
+
+  attempt(operations: readonly Operation[]): (Error | undefined)[] {
+    const outcome: (Error | undefined)[] = [];
+    const known = new Map<string, ResolvedLink>();
+    let pending: Request[] = [];
+    let places: number[] = [];
+    const flush = () => {
+      for (const [index, error] of this.route.transact(pending).entries()) outcome[places[index] ?? 0] = error;
+      pending = [];
+      places = [];
+    };
+    const resolve = (dev: string) => {
+      const found = known.get(dev) ?? (flush(), this.resolve(dev));
+      known.set(dev, found);
+      return found;
+    };
+    for (const [index, operation] of operations.entries()) {
+      outcome.push(undefined);
+      try {
+        const message = encodeOperation(operation, resolve);
+        pending.push({ message, tried: () => describeOperation(operation) });
+        places.push(index);
+        if (operation.do === "link.set" || operation.do === "link.delete") known.delete(operation.dev);
+      } catch (error) {
+        outcome[index] = unresolved(operation, error);
+      }
+    }
+    flush();
+    return outcome;
+  }
+
+  apply(operations: readonly Operation[]): void {
+    for (const error of this.attempt(operations)) if (error !== undefined) throw error;
+  }
+
+  links(): Link[] {
+    return this.route.dump({ message: linkDump(), tried: () => "list links" }, decodeLink);
+  }
+
+  link(name: string): Link | undefined {
+    return this.getLink(name);
+  }
+
+  linkAt(index: number): Link | undefined {
+    return this.getLink(index);
+  }
+
+  addresses(dev?: string): LinkAddress[] {
+    const only = dev === undefined ? undefined : this.link(dev);
+    if (dev !== undefined && only === undefined) return [];
+    const names = only === undefined ? this.names() : new Map([[only.index, only.name]]);
+    const request = { message: addressDump(only?.index ?? 0), tried: () => `list addresses of ${dev ?? "all links"}` };
+    const found = this.listOfMissing(() => this.route.dump(request, decodeAddress));
+    return found.flatMap(({ index, ...address }) => {
+      const name = names.get(index);
+      return name === undefined ? [] : [{ dev: name, ...address }];
+    });
+  }
+
+  routes(filter: { readonly table?: number; readonly family?: 4 | 6; readonly dev?: string } = {}): Route[] {
+    const { table = RT_TABLE_MAIN, family, dev } = filter;
+    const only = dev === undefined ? undefined : this.link(dev);
+    if (dev !== undefined && only === undefined) return [];
+    const names = only === undefined ? this.names() : new Map([[only.index, only.name]]);
+    const families: readonly (4 | 6)[] = family === undefined ? [4, 6] : [family];
+    return families.flatMap((each) => {
+      const request = {
+        message: routeDump(each, table, only?.index),
+        tried: () => `list IPv${each} routes of table ${table}`,
+      };
+      const found = this.listOfMissing(() => this.route.dump(request, decodeRoute));
+      return found.flatMap(({ index, ...route }) => {
+        if (route.table !== table || (only !== undefined && index !== only.index)) return [];
+        const name = index === undefined ? undefined : names.get(index);
+        return [name === undefined ? route : { ...route, dev: name }];
+      });
+    });
+  }
+
+  rules(family: 4 | 6): Rule[] {
+    const rules = this.route.dump({ message: ruleDump(family), tried: () => `list IPv${family} rules` }, decodeRule);
+    return rules.filter((rule) => rule.family === family);
+  }
+
+  neighbors(dev: string): Neighbor[] {
+    const link = this.link(dev);
+    if (link === undefined) return [];
+    const request = { message: neighborDump(link.index), tried: () => `list neighbours of ${dev}` };
+    return this.route.dump(request, (message) => {
+      const entry = decodeNeighbor(message, link.index);
+      return entry && { dev, ...entry };
+    });
+  }
+
+  fdb(dev: string): FdbEntry[] {
+    const link = this.link(dev);
+    if (link === undefined) return [];
+    return this.route.dump(
+      { message: fdbDump(link.index), tried: () => `list forwarding entries of ${dev}` },
+      (message) => {
+        const entry = decodeFdb(message, link.index);
+        return entry && { dev, ...entry };
+      },
+    );
+  }
+
+  vlans(dev: string): VlanEntry[] {
+    const link = this.link(dev);
+    if (link === undefined) return [];
+    const ports = this.route.dump({ message: vlanDump(), tried: () => "list bridge VLANs" }, decodeVlans);
+    return ports.find((port) => port.index === link.index)?.vlans ?? [];
+  }
+
+  sysctl(path: string): string | undefined {
+    const value = this.enter(() => linuxFiles.read(sysctlFile(path)));
+    return value === undefined ? undefined : fromCString(value).trimEnd();
+  }
+
+  setSysctl(path: string, value: string): void {
+    this.enter(() => {
+      const present = linuxFiles.read(sysctlFile(path));
+      if (present !== undefined && fromCString(present).trimEnd() === value) return;
+      if (present === undefined) {
+        throw new NetError("unsupported", {
+          tried: `set sysctl ${path} to ${value}`,
+          said: "this kernel has none of that name",
+          errno: "ENOENT",
+        });
+      }
+      linuxFiles.write(sysctlFile(path), value);
+    });
+  }
+
+  announce(dev: string, ip: Ip): void {
+    const { index, mac } = this.existing(dev);
+    this.enter(() => sendAnnouncement(index, mac, ip));
+  }
+
+  get nftables(): Nftables {
+    this.firewall ??= openNftables((action) => this.enter(action));
+    return this.firewall;
+  }
+
+  get conntrack(): Conntrack {
+    this.tracking ??= openConntrack((action) => this.enter(action));
+    return this.tracking;
+  }
+
+  within(netns: Netns): Kernel {
+    return new LinuxKernel(netns as OpenNetns);
+  }
+
+  openNetns(path: string): Netns | undefined {
+    return openNetns(path);
+  }
+
+  netns(): Netns {
+    return this.enter(ownNetns);
+  }
+
+  createNetns(path: string): void {
+    createNetns(path);
+  }
+
+  deleteNetns(path: string): boolean {
+    return deleteNetns(path);
+  }
+
+  enter<T>(action: () => T): T {
+    return this.home === undefined ? action() : inNetns(this.home, action);
+  }
+
+  changed(): boolean {
+    if (this.watcher === undefined) {
+      this.watcher = this.enter(() => Netlink.open(NETLINK_ROUTE, WATCHED_GROUPS));
+      return true;
+    }
+    return this.watcher.drain();
+  }
+
+  close(): void {
+    this.socket?.close();
+    this.watcher?.close();
+    this.socket = undefined;
+    this.watcher = undefined;
+    this.firewall = undefined;
+    this.tracking = undefined;
+  }
+
+  private get route(): Netlink {
+    this.socket ??= this.enter(() => Netlink.open(NETLINK_ROUTE));
+    return this.socket;
+  }
+
+  private getLink(link: string | number): Link | undefined {
+    let found: Link | undefined;
+    try {
+      this.route.request({ message: linkGet(link), tried: () => `show link ${link}` }, (message) => {
+        found = decodeLink(message);
+      });
+    } catch (error) {
+      if (!hasErrno(error, "ENODEV")) throw error;
+    }
+    return found;
+  }
+
+  private existing(dev: string): Link {
+    const link = this.link(dev);
+    if (link === undefined)
+      throw new NetError("not-found", { tried: `find link ${dev}`, said: "ENODEV", errno: "ENODEV" });
+    return link;
+  }
+
+  private resolve(dev: string): ResolvedLink {
+    const { index, kind } = this.existing(dev);
+    return { index, bridge: kind === "bridge" };
+  }
+
+  private names(): Map<number, string> {
+    return new Map(this.links().map((link) => [link.index, link.name]));
+  }
+
+  /** A strict dump of something that isn't there (a table without routes, a link that has just gone) is refused, not empty. */
+  private listOfMissing<T>(list: () => T[]): T[] {
+    try {
+      return list();
+    } catch (error) {
+      if (hasErrno(error, "ENOENT") || hasErrno(error, "ENODEV")) return [];
+      throw error;
+    }
+  }
+}
+
+function sysctlFile(path: string): string {
+  if (!path.startsWith("net/") || path.includes("..")) throw new Error(`sysctl ${path} is not below net/`);
+  return `/proc/sys/${path}`;
+}
+
+/** The refusal of an operation whose link couldn't be found, in the operation's own words. */
+function unresolved(operation: Operation, error: unknown): Error {
+  if (!(error instanceof NetError)) return error instanceof Error ? error : new Error(String(error));
+  return new NetError(error.code, {
+    tried: describeOperation(operation),
+    said: error.message,
+    ...(error.errno === undefined ? {} : { errno: error.errno }),
+    cause: error,
+  });
+}

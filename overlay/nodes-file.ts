@@ -1,0 +1,394 @@
+import {
+  contains,
+  type Family,
+  firstOf,
+  formatIp,
+  formatPrefix,
+  lastOf,
+  offsetIp,
+  type Prefix,
+  parsePrefix,
+  sizeOf,
+} from "../lib/address.ts";
+import { messageOf, NetError } from "../lib/error.ts";
+import type { Cluster, ClusterNode, NodeSubnets, Overlay, OverlayRange, Vtep } from "./cluster.ts";
+import { isObject, Section } from "./section.ts";
+import {
+  blockCount,
+  bridgeName,
+  type NamedPrefix,
+  nthBlock,
+  overlapProblems,
+  overlayNameProblem,
+  overlayOf,
+  rangeOf,
+  rangeProblems,
+  unusableProblem,
+  vtepMac,
+} from "./subnet.ts";
+
+/** A file of 4,000 nodes has about half a megabyte. */
+const LONGEST_FILE = 16 * 1024 * 1024;
+const MOST_NODES = 65_536;
+const MOST_OVERLAYS = 64;
+const MOST_PROBLEMS_SHOWN = 20;
+const LEAST_MTU = 552;
+const LARGEST_MTU = 65_535;
+
+const FILE_KEYS = [
+  "vtep_subnet",
+  "vtep_subnet6",
+  "vtep_mac_oui",
+  "vtep_mtu",
+  "overlay_mtu",
+  "vni",
+  "port",
+  "overlays",
+  "nodes",
+] as const;
+const OVERLAY_KEYS = ["name", "subnet", "prefix", "subnet6", "prefix6", "enabled", "isolated"] as const;
+const NODE_KEYS = ["name", "address", "address6", "index", "subnets", "subnets6", "path_mtu"] as const;
+
+/** What DC/OS installs by default (its `dcos_overlay_network`), with the constants of its overlay module. */
+const DEFAULTS = {
+  vtepSubnet: parsePrefix("44.128.0.0/20"),
+  vtepSubnet6: parsePrefix("fd01:a::/64"),
+  oui: "70:b3:d5",
+  vni: 1024,
+  port: 64_000,
+  overlays: [
+    {
+      name: "dcos",
+      v4: { subnet: parsePrefix("9.0.0.0/8"), nodeLength: 24 },
+      v6: undefined,
+      isolated: false,
+    },
+    {
+      name: "dcos6",
+      v4: undefined,
+      v6: { subnet: parsePrefix("fd01:b::/64"), nodeLength: 80 },
+      isolated: false,
+    },
+  ] satisfies Overlay[],
+} as const;
+
+interface TunnelPool {
+  readonly v4: Prefix;
+  readonly v6: Prefix;
+  readonly oui: string;
+}
+
+/** An overlay of the file, with the key that it stands under. */
+interface Definition {
+  readonly key: string;
+  readonly overlay: Overlay;
+  readonly enabled: boolean;
+}
+
+/**
+ * Reads the static nodes file: JSON with the names of DC/OS' `dcos_overlay_network` and a list `nodes`; README.md shows all keys.
+ *
+ * Addresses follow from a node's index: tunnel endpoint number index + 1 of the pool, and subnet number index of each overlay, both
+ * as DC/OS hands them out. A node without `index` gets the lowest one that no node claims, in the order of the file; `subnets` and
+ * `subnets6` fix single subnets. Nothing depends on the reading node, so all nodes that read one file agree.
+ *
+ * Throws a NetError `invalid` that lists every problem with the key it is in; then nothing of the file counts.
+ */
+export function parseNodesFile(text: string, source = "nodes file"): Cluster {
+  const problems: string[] = [];
+  const file = new Section("", parseJson(text, source), problems);
+  file.allow(FILE_KEYS);
+  const pool = readPool(file);
+  const definitions = readDefinitions(file);
+  problems.push(...overlapProblems(spacesOf(pool, definitions)));
+  const overlays = definitions.filter((definition) => definition.enabled).map((definition) => definition.overlay);
+  file.required("nodes");
+  const sections = file.sections("nodes", MOST_NODES) ?? [];
+  checkOverlayKeys(sections, definitions);
+  const nodes = readNodes(sections, pool, overlays);
+  const cluster: Cluster = {
+    vni: file.integer("vni", 1, 0xffffff) ?? DEFAULTS.vni,
+    port: file.integer("port", 1, 0xffff) ?? DEFAULTS.port,
+    overlayMtu: file.integer("overlay_mtu", LEAST_MTU, LARGEST_MTU),
+    vtepMtu: file.integer("vtep_mtu", LEAST_MTU, LARGEST_MTU),
+    overlays,
+    nodes,
+  };
+  if (problems.length > 0) throw refusal(source, [...new Set(problems)]);
+  return cluster;
+}
+
+function parseJson(text: string, source: string): Readonly<Record<string, unknown>> {
+  if (text.length > LONGEST_FILE) {
+    throw refusal(source, [`has ${text.length} characters, at most ${LONGEST_FILE} are allowed`]);
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw refusal(source, [`isn't JSON: ${messageOf(error)}`]);
+  }
+  if (!isObject(value)) throw refusal(source, ["must be a JSON object"]);
+  return value;
+}
+
+function refusal(source: string, problems: readonly string[]): NetError {
+  const shown = problems.slice(0, MOST_PROBLEMS_SHOWN);
+  const more = problems.length - shown.length;
+  return new NetError("invalid", {
+    tried: `use ${source}`,
+    said: `${shown.join("; ")}${more > 0 ? `; and ${more} more problems` : ""}`,
+    remedy: "correct the keys named; the present configuration stays in force",
+  });
+}
+
+function readPool(file: Section): TunnelPool {
+  const v4 = file.network("vtep_subnet", 4) ?? DEFAULTS.vtepSubnet;
+  // The hardware address carries 24 bits of the endpoint's address, so only those may differ between nodes.
+  if (v4.length < 8 || v4.length > 30) file.problem("vtep_subnet", `must be /8 to /30, not /${v4.length}`);
+  const v6 = file.network("vtep_subnet6", 6) ?? DEFAULTS.vtepSubnet6;
+  if (v6.length > 126) file.problem("vtep_subnet6", `must be /126 or wider, not /${v6.length}`);
+  for (const [key, subnet] of [["vtep_subnet", v4], ["vtep_subnet6", v6]] as const) {
+    const problem = unusableProblem(subnet);
+    if (problem !== undefined) file.problem(key, problem);
+  }
+  return { v4, v6, oui: readOui(file) };
+}
+
+function readOui(file: Section): string {
+  const text = file.text("vtep_mac_oui");
+  if (text === undefined) return DEFAULTS.oui;
+  const oui = /^([0-9a-f]{2}:[0-9a-f]{2}:[0-9a-f]{2}):00:00:00$/.exec(text.toLowerCase())?.[1];
+  if (oui === undefined) {
+    file.problem("vtep_mac_oui", "must be three bytes and three zeros, such as 70:B3:D5:00:00:00");
+    return DEFAULTS.oui;
+  }
+  // The lowest bit of the first byte marks group addresses, which no device can own (IEEE 802).
+  if ((Number.parseInt(oui.slice(0, 2), 16) & 1) === 1) file.problem("vtep_mac_oui", "must not be a group address");
+  return oui;
+}
+
+function readDefinitions(file: Section): Definition[] {
+  const sections = file.sections("overlays", MOST_OVERLAYS);
+  if (sections === undefined) {
+    return DEFAULTS.overlays.map((overlay) => ({ key: `default overlay ${overlay.name}`, overlay, enabled: true }));
+  }
+  const definitions: Definition[] = [];
+  const names = new Map<string, string>();
+  const devices = new Map<string, string>();
+  for (const section of sections) {
+    section.allow(OVERLAY_KEYS);
+    const name = readOverlayName(section, names, devices);
+    const v4 = readRange(section, "subnet", "prefix", 4);
+    const v6 = readRange(section, "subnet6", "prefix6", 6);
+    const isolated = section.flag("isolated") ?? false;
+    const enabled = section.flag("enabled") ?? true;
+    if (!section.has("subnet") && !section.has("subnet6")) section.problem("subnet", "or subnet6 is required");
+    if (name !== undefined) {
+      definitions.push({ key: section.where, overlay: { name, v4, v6, isolated }, enabled });
+    }
+  }
+  return definitions;
+}
+
+function readOverlayName(section: Section, names: Map<string, string>, devices: Map<string, string>): string | undefined {
+  section.required("name");
+  const name = section.text("name");
+  if (name === undefined) return undefined;
+  const problem = overlayNameProblem(name);
+  if (problem !== undefined) return section.problem("name", `${JSON.stringify(name)} ${problem}`);
+  const same = names.get(name);
+  if (same !== undefined) return section.problem("name", `"${name}" is the name of ${same} already`);
+  names.set(name, section.path("name"));
+  const device = bridgeName("m", name);
+  const other = devices.get(device);
+  if (other !== undefined) {
+    return section.problem("name", `"${name}" and "${other}" would share the bridge ${device}: choose another name`);
+  }
+  devices.set(device, name);
+  return name;
+}
+
+function readRange(section: Section, key: string, lengthKey: string, family: Family): OverlayRange | undefined {
+  const subnet = section.network(key, family);
+  const nodeLength = section.integer(lengthKey, 0, family === 4 ? 32 : 128);
+  if (section.has(key) !== section.has(lengthKey)) {
+    const [missing, present] = section.has(key) ? [lengthKey, key] : [key, lengthKey];
+    return section.problem(missing, `is required beside ${present}`);
+  }
+  if (subnet === undefined || nodeLength === undefined) return undefined;
+  const range = { subnet, nodeLength };
+  for (const problem of rangeProblems(range)) section.problem(key, problem);
+  return range;
+}
+
+/** Every address space of the file. Disabled overlays count: enabling one later must not break the rest. */
+function spacesOf(pool: TunnelPool, definitions: readonly Definition[]): NamedPrefix[] {
+  const spaces: NamedPrefix[] = [
+    { key: "vtep_subnet", prefix: pool.v4 },
+    { key: "vtep_subnet6", prefix: pool.v6 },
+  ];
+  for (const { key, overlay } of definitions) {
+    if (overlay.v4 !== undefined) spaces.push({ key: `${key}.subnet`, prefix: overlay.v4.subnet });
+    if (overlay.v6 !== undefined) spaces.push({ key: `${key}.subnet6`, prefix: overlay.v6.subnet });
+  }
+  return spaces;
+}
+
+function readNodes(sections: readonly Section[], pool: TunnelPool, overlays: readonly Overlay[]): ClusterNode[] {
+  const indices = assignIndices(sections);
+  const unique = new Uniqueness();
+  for (const section of sections) section.allow(NODE_KEYS);
+  const subnets = overlays.map((overlay) => assignSubnets(sections, indices, overlay));
+  const nodes: ClusterNode[] = [];
+  for (const [position, section] of sections.entries()) {
+    const identity = readIdentity(section, unique, pool, overlays);
+    const vtep = vtepAt(section, pool, indices[position] ?? 0);
+    const own = new Map<string, NodeSubnets>();
+    for (const [number, overlay] of overlays.entries()) {
+      own.set(overlay.name, subnets[number]?.[position] ?? { v4: undefined, v6: undefined });
+    }
+    if (identity !== undefined && vtep !== undefined) nodes.push({ ...identity, vtep, subnets: own });
+  }
+  return nodes;
+}
+
+/** Remembers which value was used where, for the refusal of the second use. */
+class Uniqueness {
+  readonly #users = new Map<string, string>();
+
+  claim(section: Section, key: string, value: string): void {
+    const user = this.#users.get(value);
+    if (user === undefined) this.#users.set(value, section.path(key));
+    else section.problem(key, `${value} is used by ${user} already`);
+  }
+}
+
+type Identity = Pick<ClusterNode, "name" | "address" | "address6" | "pathMtu">;
+
+function readIdentity(
+  section: Section,
+  unique: Uniqueness,
+  pool: TunnelPool,
+  overlays: readonly Overlay[],
+): Identity | undefined {
+  section.required("name");
+  section.required("address");
+  const name = section.text("name");
+  if (name !== undefined) {
+    if (!/^[A-Za-z0-9][A-Za-z0-9_.-]{0,252}$/.test(name)) {
+      section.problem("name", "must be 1 to 253 letters, digits, '_', '.', '-', the first a letter or digit");
+    }
+    unique.claim(section, "name", name);
+  }
+  const address = section.ip("address", 4);
+  const address6 = section.ip("address6", 6);
+  for (const [key, ip] of [["address", address], ["address6", address6]] as const) {
+    if (ip === undefined) continue;
+    unique.claim(section, key, formatIp(ip));
+    const overlay = overlayOf(overlays, ip);
+    if (overlay !== undefined) section.problem(key, `${formatIp(ip)} lies inside overlay ${overlay.name}`);
+    if (contains(pool.v4, ip) || contains(pool.v6, ip)) section.problem(key, `${formatIp(ip)} lies inside the vtep subnet`);
+  }
+  const pathMtu = section.integer("path_mtu", LEAST_MTU, LARGEST_MTU);
+  return name === undefined || address === undefined ? undefined : { name, address, address6, pathMtu };
+}
+
+/** Explicit indices first, then the lowest free one for each other node in file order. */
+function assignIndices(sections: readonly Section[]): number[] {
+  const owners = new Map<number, Section>();
+  const explicit = sections.map((section) => section.integer("index", 0, 0xffffff));
+  for (const [position, section] of sections.entries()) {
+    const index = explicit[position];
+    if (index === undefined) continue;
+    const owner = owners.get(index);
+    if (owner === undefined) owners.set(index, section);
+    else section.problem("index", `${index} is that of ${owner.path("index")} already`);
+  }
+  let next = 0;
+  return explicit.map((index) => {
+    if (index !== undefined) return index;
+    while (owners.has(next)) next += 1;
+    next += 1;
+    return next - 1;
+  });
+}
+
+function vtepAt(section: Section, pool: TunnelPool, index: number): Vtep | undefined {
+  const ip = offsetIp(firstOf(pool.v4), index + 1);
+  const ip6 = offsetIp(firstOf(pool.v6), index + 1);
+  // The last address of an IPv4 subnet is its broadcast address.
+  if (ip === undefined || ip.value >= lastOf(pool.v4).value) {
+    return section.problem("index", `${index} is past the last endpoint of vtep_subnet ${formatPrefix(pool.v4)}`);
+  }
+  if (ip6 === undefined || BigInt(index) + 1n >= sizeOf(pool.v6)) {
+    return section.problem("index", `${index} is past the last endpoint of vtep_subnet6 ${formatPrefix(pool.v6)}`);
+  }
+  return {
+    ip: { ip, length: pool.v4.length },
+    ip6: { ip: ip6, length: pool.v6.length },
+    mac: vtepMac(pool.oui, ip),
+  };
+}
+
+/** Each node's part of one overlay, by position. */
+function assignSubnets(sections: readonly Section[], indices: readonly number[], overlay: Overlay): NodeSubnets[] {
+  const v4 = assignFamily(sections, indices, overlay, 4);
+  const v6 = assignFamily(sections, indices, overlay, 6);
+  return sections.map((_, position) => ({ v4: v4[position], v6: v6[position] }));
+}
+
+function assignFamily(
+  sections: readonly Section[],
+  indices: readonly number[],
+  overlay: Overlay,
+  family: Family,
+): (Prefix | undefined)[] {
+  const range = rangeOf(overlay, family);
+  if (range === undefined) return [];
+  const key = subnetsKey(family);
+  const owners = new Map<string, Section>();
+  return sections.map((section, position) => {
+    const fixed = section.has(key) ? fixedSubnet(section, key, overlay.name, range) : undefined;
+    const subnet = fixed ?? nthBlock(range.subnet, range.nodeLength, indices[position] ?? 0);
+    if (subnet === undefined) {
+      const count = blockCount(range.subnet, range.nodeLength);
+      return section.problem("index", `${indices[position]} is past the last of ${count} subnets of overlay ${overlay.name}`);
+    }
+    const id = subnet.ip.value.toString(16);
+    const owner = owners.get(id);
+    if (owner !== undefined) {
+      const where = `is that of ${owner.where} already: fix one of them by ${key}.${overlay.name} or index`;
+      return section.problem(`${key}.${overlay.name}`, `${formatPrefix(subnet)} ${where}`);
+    }
+    owners.set(id, section);
+    return subnet;
+  });
+}
+
+function fixedSubnet(section: Section, key: string, overlay: string, range: OverlayRange): Prefix | undefined {
+  const fixed = section.section(key);
+  const subnet = fixed?.network(overlay, range.subnet.ip.family);
+  if (fixed === undefined || subnet === undefined) return undefined;
+  if (subnet.length !== range.nodeLength || !contains(range.subnet, subnet.ip)) {
+    const wanted = `a /${range.nodeLength} of ${formatPrefix(range.subnet)}`;
+    return fixed.problem(overlay, `must be ${wanted}, not ${formatPrefix(subnet)}`);
+  }
+  return subnet;
+}
+
+/** `subnets` and `subnets6` may name only overlays of the file that have that family; also disabled ones, so that switching an
+ *  overlay off needs no other change. */
+function checkOverlayKeys(sections: readonly Section[], definitions: readonly Definition[]): void {
+  for (const family of [4, 6] as const) {
+    const names = definitions.filter(({ overlay }) => rangeOf(overlay, family) !== undefined);
+    for (const section of sections) {
+      const key = subnetsKey(family);
+      if (section.has(key)) section.section(key)?.allow(names.map(({ overlay }) => overlay.name));
+    }
+  }
+}
+
+function subnetsKey(family: Family): string {
+  return family === 4 ? "subnets" : "subnets6";
+}

@@ -1,0 +1,58 @@
+import { chmodSync, linkSync, mkdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { join } from "node:path";
+
+// Builds dist/dcos-net, one executable that holds the program and its runtime, and dist/cni, the same file under the name of
+// each CNI plugin. The options and what each was measured to bring are in docs/decisions/002-bun-compiled-executable.md.
+
+const ROOT = join(import.meta.dir, "..");
+const EXECUTABLE = join(ROOT, "dist/dcos-net");
+const LINKS = join(ROOT, "dist/cni");
+const PLUGINS = ["dcos", "dcos-ipam", "dcos-portmap", "mesos-cni-port-mapper", "loopback"];
+
+const OPTIONS = [
+  "--compile",
+  "--minify",
+  "--bytecode",
+  "--format=esm",
+  // What a plugin call doesn't use lies in chunks of its own that it never loads.
+  "--splitting",
+  // An import that can't be resolved fails here and not at run time.
+  "--reject-unresolved",
+  // A root program must not take settings or code from whatever directory it is started in.
+  "--no-compile-autoload-dotenv",
+  "--no-compile-autoload-bunfig",
+  "--no-compile-autoload-tsconfig",
+  "--no-compile-autoload-package-json",
+];
+
+/** Compiles into a temporary file and renames it, so that a program running from the old file isn't disturbed. */
+function compile(): void {
+  const temporary = `${EXECUTABLE}.${process.pid}.tmp`;
+  try {
+    const { exitCode } = Bun.spawnSync(
+      [process.execPath, "build", ...OPTIONS, `--outfile=${temporary}`, "bin/dcos-net.ts"],
+      { cwd: ROOT, stdio: ["ignore", "inherit", "inherit"] },
+    );
+    if (exitCode !== 0) throw new Error(`bun build ended with status ${exitCode}`);
+    chmodSync(temporary, 0o755);
+    renameSync(temporary, EXECUTABLE);
+  } finally {
+    rmSync(temporary, { force: true });
+  }
+}
+
+/** Hard links: the kernel maps one file for all names, and `cp -a` and `tar` copy the directory with one body. */
+function link(): void {
+  mkdirSync(LINKS, { recursive: true });
+  for (const name of PLUGINS) {
+    const path = join(LINKS, name);
+    rmSync(path, { force: true });
+    linkSync(EXECUTABLE, path);
+  }
+}
+
+mkdirSync(join(ROOT, "dist"), { recursive: true });
+compile();
+link();
+const megabytes = Math.round(statSync(EXECUTABLE).size / 1e6);
+console.log(`built dist/dcos-net (${megabytes} MB) and its names in dist/cni: ${PLUGINS.join(", ")}`);

@@ -1,0 +1,67 @@
+/** A tier of tests: what it holds, what it needs and how long it may take. */
+export interface Tier {
+  readonly name: string;
+  readonly runner: "mocha" | "bats";
+  /** Glob patterns from the root of the tree. */
+  readonly files: readonly string[];
+  readonly needsRoot: boolean;
+  /** Programs to find on PATH. */
+  readonly programs: readonly string[];
+  /** After so many seconds the tier is ended and has failed. */
+  readonly limitSeconds: number;
+  /** A tier that may have no files yet. */
+  readonly optional?: boolean;
+}
+
+/** In the order in which they run: what is quick and needs least comes first. */
+export const TIERS: readonly Tier[] = [
+  {
+    name: "unit",
+    runner: "mocha",
+    files: ["test/tidy/*.test.ts", "test/unit/**/*.test.ts", "test/kernel/fake*.test.ts"],
+    needsRoot: false,
+    programs: ["git"],
+    limitSeconds: 300,
+  },
+  {
+    name: "kernel",
+    runner: "mocha",
+    files: ["test/kernel/!(fake)*.test.ts"],
+    needsRoot: true,
+    programs: ["ip", "bridge", "nft", "conntrack"],
+    limitSeconds: 300,
+  },
+  {
+    name: "fuzz",
+    runner: "mocha",
+    files: ["test/fuzz/**/*.test.ts"],
+    needsRoot: false,
+    programs: [],
+    limitSeconds: 900,
+  },
+  {
+    name: "peers",
+    runner: "mocha",
+    files: ["test/peers/**/*.test.ts"],
+    needsRoot: true,
+    programs: ["ip", "nft", "iptables", "podman", "containerd", "ctr", "runc", "busybox"],
+    limitSeconds: 1200,
+  },
+  {
+    name: "cluster",
+    runner: "mocha",
+    files: ["test/cluster/**/*.test.ts"],
+    needsRoot: true,
+    programs: ["ip", "busybox"],
+    limitSeconds: 900,
+    optional: true,
+  },
+  {
+    name: "e2e",
+    runner: "bats",
+    files: ["test/e2e/*.bats"],
+    needsRoot: false,
+    programs: ["bats", "jq"],
+    limitSeconds: 600,
+  },
+];

@@ -1,0 +1,48 @@
+import { existsSync, realpathSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+/** The reference plugins as Debian installs them. */
+export const REFERENCE = "/usr/lib/cni";
+
+/** The directory of the plugins under test: `PLUGIN_DIR`, or what the build leaves. Naming the reference's directory
+ *  proves that a test asks for behaviour that both share. */
+export const PLUGINS = process.env["PLUGIN_DIR"] ?? fileURLToPath(new URL("../../dist/cni", import.meta.url));
+
+/** True when the plugins under test are the reference itself. */
+export const TESTING_REFERENCE = existsSync(PLUGINS) && realpathSync(PLUGINS) === realpathSync(REFERENCE);
+
+export interface Needs {
+  /** Programs to find on PATH. */
+  readonly programs?: readonly string[];
+  /** Files by path. */
+  readonly files?: readonly string[];
+  /** The suite asks for behaviour that the reference doesn't have: say which. */
+  readonly beyondReference?: string;
+}
+
+/** A suite that runs where its needs are met. Elsewhere its tests are listed as pending under a title that says why; with
+ *  `CI=true` they fail instead. */
+export function describePeer(title: string, needs: Needs, body: () => void): void {
+  const reason = whyNot(needs);
+  if (reason === undefined) {
+    describe(title, body);
+  } else if (process.env["CI"] === "true") {
+    describe(title, () => {
+      it("can run here", () => {
+        throw new Error(reason);
+      });
+    });
+  } else {
+    describe.skip(`${title} (skipped: ${reason})`, body);
+  }
+}
+
+function whyNot({ programs = [], files = [], beyondReference }: Needs): string | undefined {
+  if (process.getuid?.() !== 0) return "needs root";
+  for (const program of ["unshare", "nsenter", "ip", "nft", "conntrack", ...programs]) {
+    if (Bun.which(program) === null) return `${program} is not installed`;
+  }
+  for (const file of [PLUGINS, ...files]) if (!existsSync(file)) return `${file} is missing`;
+  if (TESTING_REFERENCE && beyondReference !== undefined) return `the reference plugins ${beyondReference}`;
+  return undefined;
+}
