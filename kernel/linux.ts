@@ -48,7 +48,11 @@ class LinuxKernel implements Kernel {
       places = [];
     };
     const resolve = (dev: string) => {
-      const found = known.get(dev) ?? (flush(), this.resolve(dev));
+      const before = known.get(dev);
+      if (before !== undefined) return before;
+      // The link may be the work of an operation that still waits to be sent.
+      flush();
+      const found = this.resolve(dev);
       known.set(dev, found);
       return found;
     };

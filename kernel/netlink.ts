@@ -77,7 +77,7 @@ export function decodeMessages(bytes: Uint8Array): Message[] {
 }
 
 /** An answer of type NLMSG_ERROR: positive errno (0 is an acknowledgement) and the kernel's extended text, if any. */
-export function decodeError(message: Message): { readonly errno: number; readonly text: string } {
+export function decodeError(message: Message): Verdict {
   const errno = -(readU32(message.payload) | 0);
   if ((message.flags & NLM_F_ACK_TLVS) === 0) return { errno, text: "" };
   const echoed = (message.flags & NLM_F_CAPPED) !== 0 ? HEADER_LENGTH : readU32(message.payload, 4);
@@ -139,17 +139,12 @@ export class Netlink {
   /** One request, its acknowledgement and the replies before it, each handed to `each`. Throws the kernel's refusal. */
   request(request: Request, each: (message: Message) => void = () => undefined): void {
     const sequence = this.send([request.message], NLM_F_REQUEST | NLM_F_ACK);
-    for (;;) {
-      for (const message of this.receive(sequence)) {
-        if (message.sequence !== sequence) continue;
-        if (message.type !== NLMSG_ERROR) {
-          each(message);
-          continue;
-        }
-        const { errno, text } = decodeError(message);
-        if (errno !== 0) throw errnoError(errno, { tried: request.tried(), said: text });
+    for (const message of this.answers(sequence)) {
+      if (message.type === NLMSG_ERROR) {
+        throwRefusal(decodeError(message), request);
         return;
       }
+      each(message);
     }
   }
 
@@ -206,15 +201,13 @@ export class Netlink {
       requests.slice(start, end).map((request) => request.message),
       NLM_F_ACK,
     );
-    for (;;) {
-      for (const message of this.receive(first)) {
-        const index = start + message.sequence - first;
-        const request = requests[index];
-        if (message.type !== NLMSG_ERROR || index < start || index >= end || request === undefined) continue;
-        const { errno, text } = decodeError(message);
-        if (errno !== 0) outcome[index] = errnoError(errno, { tried: request.tried(), said: text });
-        if (index === end - 1) return;
-      }
+    for (const message of this.answers(first)) {
+      const index = start + message.sequence - first;
+      const request = requests[index];
+      if (message.type !== NLMSG_ERROR || index >= end || request === undefined) continue;
+      const { errno, text } = decodeError(message);
+      if (errno !== 0) outcome[index] = errnoError(errno, { tried: request.tried(), said: text });
+      if (index === end - 1) return;
     }
   }
 
@@ -223,18 +216,22 @@ export class Netlink {
     const sequence = this.send([request.message.slice()], NLM_F_REQUEST | NLM_F_DUMP);
     const values: T[] = [];
     let interrupted = false;
-    for (;;) {
-      for (const message of this.receive(sequence)) {
-        if (message.sequence !== sequence) continue;
-        interrupted ||= (message.flags & NLM_F_DUMP_INTR) !== 0;
-        if (message.type === NLMSG_DONE || message.type === NLMSG_ERROR) {
-          const errno = message.payload.length >= 4 ? decodeDone(message) : { errno: 0, text: "" };
-          if (errno.errno !== 0) throw errnoError(errno.errno, { tried: request.tried(), said: errno.text });
-          return interrupted ? undefined : values;
-        }
-        const value = decode(message);
-        if (value !== undefined) values.push(value);
+    for (const message of this.answers(sequence)) {
+      interrupted ||= (message.flags & NLM_F_DUMP_INTR) !== 0;
+      if (message.type === NLMSG_DONE || message.type === NLMSG_ERROR) {
+        throwRefusal(decodeDone(message), request);
+        break;
       }
+      const value = decode(message);
+      if (value !== undefined) values.push(value);
+    }
+    return interrupted ? undefined : values;
+  }
+
+  /** What arrives for the requests from `sequence` on, without end; answers to earlier requests that were given up are left out. */
+  private *answers(sequence: number): Generator<Message> {
+    for (;;) {
+      for (const message of this.receive(sequence)) if (message.sequence >= sequence) yield message;
     }
   }
 
@@ -252,8 +249,18 @@ export class Netlink {
   }
 }
 
+interface Verdict {
+  readonly errno: number;
+  readonly text: string;
+}
+
+function throwRefusal({ errno, text }: Verdict, request: Request): void {
+  if (errno !== 0) throw errnoError(errno, { tried: request.tried(), said: text });
+}
+
 /** NLMSG_DONE carries the result of the dump like an error message does, but with its text directly behind the number. */
-function decodeDone(message: Message): { readonly errno: number; readonly text: string } {
+function decodeDone(message: Message): Verdict {
+  if (message.payload.length < 4) return { errno: 0, text: "" };
   if (message.type === NLMSG_ERROR) return decodeError(message);
   const errno = -(readU32(message.payload) | 0);
   if ((message.flags & NLM_F_ACK_TLVS) === 0) return { errno, text: "" };

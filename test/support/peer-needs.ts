@@ -4,9 +4,11 @@ import { fileURLToPath } from "node:url";
 /** The reference plugins as Debian installs them. */
 export const REFERENCE = "/usr/lib/cni";
 
+const { CI, PLUGIN_DIR } = process.env;
+
 /** The directory of the plugins under test: `PLUGIN_DIR`, or what the build leaves. Naming the reference's directory
  *  proves that a test asks for behaviour that both share. */
-export const PLUGINS = process.env["PLUGIN_DIR"] ?? fileURLToPath(new URL("../../dist/cni", import.meta.url));
+export const PLUGINS = PLUGIN_DIR ?? fileURLToPath(new URL("../../dist/cni", import.meta.url));
 
 /** True when the plugins under test are the reference itself. */
 export const TESTING_REFERENCE = existsSync(PLUGINS) && realpathSync(PLUGINS) === realpathSync(REFERENCE);
@@ -26,7 +28,7 @@ export function describePeer(title: string, needs: Needs, body: () => void): voi
   const reason = whyNot(needs);
   if (reason === undefined) {
     describe(title, body);
-  } else if (process.env["CI"] === "true") {
+  } else if (CI === "true") {
     describe(title, () => {
       it("can run here", () => {
         throw new Error(reason);

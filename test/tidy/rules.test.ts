@@ -59,6 +59,11 @@ const CASES: readonly Case[] = [
     good: { "lib/a.ts": use("./b.ts") + use("./c.ts"), "lib/b.ts": use("./c.ts"), "lib/c.ts": "" },
   },
   {
+    rule: "no file imports itself in a circle",
+    bad: { "lib/a.ts": use("./b.ts"), "lib/b.ts": 'export { x } from "./a.ts";\n' },
+    good: { "lib/a.ts": use("./b.ts"), "lib/b.ts": useType("./a.ts") },
+  },
+  {
     rule: "every shipped file is imported",
     bad: { "lib/a.ts": "export const a = 1;\n", "test/a.ts": use("../lib/a.ts") },
     good: { "lib/a.ts": "export const a = 1;\n", "bin/dcos-net.ts": `await import("../lib/a.ts");\n` },
