@@ -1,6 +1,7 @@
-import { formatIp, type Ip, tryParseIp } from "../lib/address.ts";
+import { equalIp, formatIp, type Ip } from "../lib/address.ts";
 import type { Files } from "../lib/files.ts";
 import type { HeldLease, NetworkDirectory, Scan } from "./directory.ts";
+import { decodeHeader, decodeLeases, encodeHeader, encodeLeases, type IndexHeader } from "./index-file.ts";
 import { sameHolder } from "./lease.ts";
 
 /** Files that the leases are spread over by container id. 20,000 leases make 80 a file. */
@@ -8,20 +9,9 @@ const SHARDS = 256;
 /** Addresses of one page, one byte each: one read tells the state of a /19. */
 const PAGE_BITS = 13n;
 const PAGE = 1 << Number(PAGE_BITS);
-const VERSION = 1;
-
-/** What the index was made for. It is used only while all of this still holds. */
-interface Header {
-  /** Boot id under which the leases in the index were known. */
-  readonly boot: string;
-  /** Of the network's directory. */
-  readonly inode: bigint;
-  readonly modifiedNs: bigint;
-  /** Shards that have a file, so that a lost file is noticed. */
-  readonly shards: ReadonlySet<number>;
-}
-
-const text = new TextDecoder();
+const PAGE_MASK = BigInt(PAGE - 1);
+const NOTHING = new Uint8Array();
+const HEADER = "header";
 
 /** A cache beside a network's directory that answers "what does this container hold" and "which address is free next" with a
  *  few small reads, however many leases there are. Nothing relies on it being right: whoever uses an answer verifies it at
@@ -32,8 +22,8 @@ const text = new TextDecoder();
  *  directory's time to a moment in the past, which no later change produces.
  *
  *  Files, in a directory of its own because the reference walks and reads all that is below a network's directory:
- *  `header.json`; `owners-<n>`, a checksum line and a JSON array of [address, id, interface or null] for the containers whose
- *  id hashes to n; `used-<address>`, a byte for each of the 8192 addresses from that one, 1 when a file has its name. */
+ *  `header`; `owners-<n>`, the leases of the containers whose id hashes to n; `used-<address>`, a byte for each of the 8192
+ *  addresses from that one, 1 when a file is named after it. */
 export class LeaseIndex {
   readonly #files: Files;
   readonly #path: string;
@@ -43,13 +33,13 @@ export class LeaseIndex {
   readonly #changedPages = new Set<string>();
   readonly #existingShards: Set<number>;
   /** True when made from a scan: what is not in memory does not exist, and every file must be written. */
-  readonly #complete: boolean;
+  readonly #fromScan: boolean;
 
-  private constructor(files: Files, path: string, existingShards: ReadonlySet<number>, complete: boolean) {
+  private constructor(files: Files, path: string, existingShards: readonly number[], fromScan: boolean) {
     this.#files = files;
     this.#path = path;
     this.#existingShards = new Set(existingShards);
-    this.#complete = complete;
+    this.#fromScan = fromScan;
   }
 
   /** The index in `path` when it was made in this boot and still fits the directory, else undefined. */
@@ -62,10 +52,10 @@ export class LeaseIndex {
   }
 
   /** An index of exactly what a scan found. */
-  static of(files: Files, path: string, scan: Scan): LeaseIndex {
-    const index = new LeaseIndex(files, path, new Set(), true);
+  static fromScan(files: Files, path: string, scan: Scan): LeaseIndex {
+    const index = new LeaseIndex(files, path, [], true);
     for (const lease of scan.held) index.add(lease);
-    for (const ip of scan.foreign) index.markUsed(ip);
+    for (const ip of scan.foreign) index.#mark(ip, 1);
     return index;
   }
 
@@ -82,67 +72,57 @@ export class LeaseIndex {
   firstFree(from: Ip, to: Ip): Ip | undefined {
     const { family } = from;
     for (let value = from.value; value <= to.value; value = ((value >> PAGE_BITS) + 1n) << PAGE_BITS) {
-      const start = offsetInPage(value);
-      const free = this.#page({ family, value }).indexOf(0, start);
+      const offset = offsetInPage(value);
+      const free = this.#page({ family, value }).indexOf(0, offset);
       if (free < 0) continue;
-      const found = value + BigInt(free - start);
+      const found = value + BigInt(free - offset);
       return found <= to.value ? { family, value: found } : undefined;
     }
     return undefined;
   }
 
+  /** Enters a lease. {@link leasesOf} must have answered for its container before. */
   add(lease: HeldLease): void {
-    const shard = shardOf(lease.holder.id);
-    this.#shard(shard)?.push(lease);
-    this.#changedShards.add(shard);
-    this.markUsed(lease.ip);
+    this.#shardToChange(lease).push(lease);
+    this.#mark(lease.ip, 1);
   }
 
-  /** Takes note that a file is named after `ip`, whoever made it. */
-  markUsed(ip: Ip): void {
-    this.#page(ip)[offsetInPage(ip.value)] = 1;
-    this.#changedPages.add(pageOf(ip));
-  }
-
-  delete({ ip, holder }: HeldLease): void {
-    const shard = shardOf(holder.id);
-    const leases = this.#shard(shard);
-    const at = leases?.findIndex((lease) => lease.ip.family === ip.family && lease.ip.value === ip.value) ?? -1;
-    if (at >= 0) leases?.splice(at, 1);
-    this.#changedShards.add(shard);
-    this.#page(ip)[offsetInPage(ip.value)] = 0;
-    this.#changedPages.add(pageOf(ip));
+  /** Strikes a lease that {@link leasesOf} gave. */
+  delete(lease: HeldLease): void {
+    const leases = this.#shardToChange(lease);
+    const at = leases.findIndex(({ ip }) => equalIp(ip, lease.ip));
+    if (at >= 0) leases.splice(at, 1);
+    this.#mark(lease.ip, 0);
   }
 
   /** Writes what changed and stamps the directory. Order matters to a crash: until the last step the directory's time differs
    *  from the header's, and a half-written index counts as out of date. */
   save(directory: NetworkDirectory, bootId: string): void {
-    if (!this.#complete && this.#changedShards.size === 0 && this.#changedPages.size === 0) return;
+    if (!this.#fromScan && this.#changedPages.size === 0) return;
     const stat = this.#files.stat(directory.path);
     if (stat === undefined) return;
-    const header = { boot: bootId, inode: stat.inode, modifiedNs: stampInThePast(), shards: this.#existingShards };
-    if (this.#complete) {
-      this.#files.makeDirectory(this.#path);
-      this.#write("header.json", encodeHeader({ ...header, modifiedNs: 0n }));
-      this.#removeForgotten();
-    }
+    const stamp = stampInThePast();
+    if (this.#fromScan) this.#clear({ boot: bootId, inode: stat.inode, modifiedNs: 0n, shards: [] });
     for (const shard of this.#changedShards) this.#writeShard(shard);
     for (const page of this.#changedPages) this.#writePage(page);
-    this.#write("header.json", encodeHeader(header));
-    this.#files.touch(directory.path, header.modifiedNs);
+    const shards = [...this.#existingShards];
+    this.#write(HEADER, encodeHeader({ boot: bootId, inode: stat.inode, modifiedNs: stamp, shards }));
+    this.#files.touch(directory.path, stamp);
   }
 
-  /** Files of an older index that this one has no content for. */
-  #removeForgotten(): void {
+  /** Declares whatever is in the index's directory out of date, then removes it. */
+  #clear(header: IndexHeader): void {
+    this.#files.makeDirectory(this.#path, 0o700);
+    this.#write(HEADER, encodeHeader(header));
     for (const name of this.#files.list(this.#path)) {
-      if (name.startsWith("owners-") || name.startsWith("used-")) this.#files.remove(`${this.#path}/${name}`);
+      if (name !== HEADER) this.#files.remove(`${this.#path}/${name}`);
     }
   }
 
   #writeShard(shard: number): void {
     const leases = this.#shards.get(shard) ?? [];
     if (leases.length > 0) {
-      this.#write(shardFile(shard), encodeShard(leases));
+      this.#write(shardFile(shard), encodeLeases(leases));
       this.#existingShards.add(shard);
     } else {
       this.#files.remove(`${this.#path}/${shardFile(shard)}`);
@@ -150,11 +130,11 @@ export class LeaseIndex {
     }
   }
 
-  #writePage(page: string): void {
-    const bytes = this.#pages.get(page) ?? new Uint8Array();
-    const length = bytes.lastIndexOf(1) + 1;
-    if (length > 0) this.#write(page, bytes.subarray(0, length));
-    else this.#files.remove(`${this.#path}/${page}`);
+  #writePage(name: string): void {
+    const page = this.#pages.get(name) ?? NOTHING;
+    const length = page.lastIndexOf(1) + 1;
+    if (length > 0) this.#write(name, page.subarray(0, length));
+    else this.#files.remove(`${this.#path}/${name}`);
   }
 
   #write(name: string, content: string | Uint8Array): void {
@@ -169,41 +149,58 @@ export class LeaseIndex {
     return loaded;
   }
 
+  #shardToChange({ holder }: HeldLease): HeldLease[] {
+    const shard = shardOf(holder.id);
+    const leases = this.#shard(shard);
+    if (leases === undefined) throw new Error(`lease index changed before its file ${shardFile(shard)} could be read`);
+    this.#changedShards.add(shard);
+    return leases;
+  }
+
+  #mark(ip: Ip, used: 0 | 1): void {
+    this.#page(ip)[offsetInPage(ip.value)] = used;
+    this.#changedPages.add(pageOf(ip));
+  }
+
   #page(ip: Ip): Uint8Array {
     const name = pageOf(ip);
     const known = this.#pages.get(name);
     if (known !== undefined) return known;
     const page = new Uint8Array(PAGE);
-    const stored = this.#complete ? undefined : readCache(this.#files, `${this.#path}/${name}`);
+    const stored = this.#fromScan ? undefined : cached(() => this.#files.read(`${this.#path}/${name}`));
     if (stored !== undefined && stored.length <= PAGE) page.set(stored);
     this.#pages.set(name, page);
     return page;
   }
 }
 
+/** True when there is an index and it was made under another boot id. */
+export function madeInEarlierBoot(files: Files, path: string, bootId: string): boolean {
+  const header = readHeader(files, path);
+  return header !== undefined && header.boot !== bootId;
+}
+
 /** The leases among `held` that belong to an earlier boot: the index in `path` knew them, with this holder, under another boot
- *  id. A lease that the index never saw is not guessed to be old. */
+ *  id, and their file was not written again since. A lease that the index never saw is not guessed to be old. */
 export function earlierBootLeases(
   files: Files,
   path: string,
+  directory: NetworkDirectory,
   bootId: string,
   held: readonly HeldLease[],
 ): readonly HeldLease[] {
-  if (!madeInEarlierBoot(files, path, bootId)) return [];
+  const savedAt = files.stat(`${path}/${HEADER}`)?.modifiedNs;
+  if (savedAt === undefined || !madeInEarlierBoot(files, path, bootId)) return [];
   const known = new Map<string, HeldLease>();
   for (let shard = 0; shard < SHARDS; shard++) {
     for (const lease of readShard(files, path, shard) ?? []) known.set(formatIp(lease.ip), lease);
   }
   return held.filter(({ ip, holder }) => {
     const before = known.get(formatIp(ip));
-    return before !== undefined && sameHolder(before.holder, holder);
+    if (before === undefined || !sameHolder(before.holder, holder)) return false;
+    const writtenAt = directory.writtenAt(ip);
+    return writtenAt !== undefined && writtenAt <= savedAt;
   });
-}
-
-/** True when there is an index and another boot made it. */
-export function madeInEarlierBoot(files: Files, path: string, bootId: string): boolean {
-  const header = readHeader(files, path);
-  return header !== undefined && header.boot !== bootId;
 }
 
 /** Two seconds ago and a random part of a millisecond: nobody's later change gets this time, nor did our own last one. */
@@ -224,71 +221,22 @@ function pageOf({ family, value }: Ip): string {
 }
 
 function offsetInPage(value: bigint): number {
-  return Number(value & BigInt(PAGE - 1));
+  return Number(value & PAGE_MASK);
 }
 
-function encodeShard(leases: readonly HeldLease[]): string {
-  const rows = leases.map(({ ip, holder }) => [formatIp(ip), holder.id, holder.ifname ?? null]);
-  return withChecksum(JSON.stringify(rows));
+function readHeader(files: Files, path: string): IndexHeader | undefined {
+  return cached(() => decodeHeader(files.read(`${path}/${HEADER}`) ?? NOTHING));
 }
 
 function readShard(files: Files, path: string, shard: number): HeldLease[] | undefined {
-  const rows = readChecked(files, `${path}/${shardFile(shard)}`);
-  if (!Array.isArray(rows)) return undefined;
-  const leases = rows.map(leaseOfRow);
-  return leases.every((lease) => lease !== undefined) ? leases : undefined;
+  return cached(() => decodeLeases(files.read(`${path}/${shardFile(shard)}`) ?? NOTHING));
 }
 
-function leaseOfRow(row: unknown): HeldLease | undefined {
-  if (!Array.isArray(row)) return undefined;
-  const [address, id, ifname]: unknown[] = row;
-  const ip = typeof address === "string" ? tryParseIp(address) : undefined;
-  if (ip === undefined || typeof id !== "string") return undefined;
-  if (ifname !== null && typeof ifname !== "string") return undefined;
-  return { ip, holder: { id, ifname: ifname ?? undefined } };
-}
-
-function encodeHeader({ boot, inode, modifiedNs, shards }: Header): string {
-  return withChecksum(
-    JSON.stringify({ version: VERSION, boot, inode: `${inode}`, modifiedNs: `${modifiedNs}`, shards: [...shards] }),
-  );
-}
-
-function readHeader(files: Files, path: string): Header | undefined {
-  const header = readChecked(files, `${path}/header.json`);
-  if (typeof header !== "object" || header === null || !("version" in header) || header.version !== VERSION) {
+/** What could be read of the index. A file that can't be read is as good as none: the index is made again. */
+function cached<T>(read: () => T | undefined): T | undefined {
+  try {
+    return read();
+  } catch {
     return undefined;
   }
-  if (!("boot" in header) || typeof header.boot !== "string") return undefined;
-  if (!("inode" in header) || typeof header.inode !== "string") return undefined;
-  if (!("modifiedNs" in header) || typeof header.modifiedNs !== "string") return undefined;
-  if (!("shards" in header) || !Array.isArray(header.shards)) return undefined;
-  const shards: unknown[] = header.shards;
-  return {
-    boot: header.boot,
-    inode: BigInt(header.inode),
-    modifiedNs: BigInt(header.modifiedNs),
-    shards: new Set(shards.filter((shard) => typeof shard === "number")),
-  };
-}
-
-/** A line with the checksum of the rest, so that a truncated or damaged file is never taken for a shorter list of leases. */
-function withChecksum(body: string): string {
-  return `${Bun.hash.crc32(body).toString(16)}\n${body}`;
-}
-
-/** The JSON value of a file with a right checksum line, else undefined. */
-function readChecked(files: Files, path: string): unknown {
-  const bytes = readCache(files, path);
-  if (bytes === undefined) return undefined;
-  const content = text.decode(bytes);
-  const cut = content.indexOf("\n");
-  const body = content.slice(cut + 1);
-  if (cut < 0 || content.slice(0, cut) !== Bun.hash.crc32(body).toString(16)) return undefined;
-  return JSON.parse(body);
-}
-
-/** Content of one of the index's files, undefined when it is missing or something else has its name. */
-function readCache(files: Files, path: string): Uint8Array | undefined {
-  return files.stat(path)?.type === "file" ? files.read(path) : undefined;
 }

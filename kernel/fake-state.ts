@@ -1,19 +1,9 @@
 import type { Prefix } from "../lib/address.ts";
 import type { Flow } from "./conntrack.ts";
 import { FakeNftables } from "./fake-nftables.ts";
+import { Refusal } from "./fake-refusal.ts";
 import { FakeSysctl } from "./fake-sysctl.ts";
 import type { FdbEntry, Link, Mac, Neighbor, PortChanges, Route, Rule, Scope } from "./kernel.ts";
-
-/** The kernel in memory refuses something: errno name, and the extended text that Linux adds, if any. `FakeKernel` makes a
- *  NetError of it, which says what was tried. */
-export class Refusal extends Error {
-  constructor(
-    readonly errno: string,
-    readonly said = "",
-  ) {
-    super(`${errno} ${said}`);
-  }
-}
 
 /** One end of a veth pair, a bridge, a VXLAN device, the loopback. Links know each other, not each other's numbers. */
 export interface FakeLink {
@@ -110,7 +100,7 @@ export class FakeStack {
   /** By link index and address. */
   readonly neighbors = new Map<string, FakeNeighbor>();
   /** By link index and hardware address. */
-  readonly fdb = new Map<string, FakeFdbEntry[]>();
+  readonly fdb = new Map<string, FakeFdbEntry>();
   readonly flows: Flow[] = [];
   readonly sysctl = new FakeSysctl();
   readonly nftables = new FakeNftables();

@@ -1,4 +1,4 @@
-import { Refusal } from "./fake-state.ts";
+import { Refusal } from "./fake-refusal.ts";
 
 /** Per-link settings below net/ipv4/conf, with Linux's values in a fresh namespace (Documentation/networking/ip-sysctl). */
 const IPV4_CONF: Readonly<Record<string, string>> = {
@@ -55,6 +55,8 @@ const GLOBAL: Readonly<Record<string, string>> = {
 
 /** Settings of `all` that Linux copies to `default` and to every link when they are set. */
 const COPIED = /^net\/(ipv4|ipv6)\/conf\/all\/(forwarding|disable_ipv6)$/;
+/** Another name of net/ipv4/conf/all/forwarding. */
+const IP_FORWARD = "net/ipv4/ip_forward";
 const NAMES = ["ipv4", "ipv6"] as const;
 const CONF = { ipv4: IPV4_CONF, ipv6: IPV6_CONF } as const;
 
@@ -121,14 +123,13 @@ export class FakeSysctl {
   }
 
   private pathsSetWith(path: string): string[] {
-    if (path === "net/ipv4/ip_forward") return [path, ...this.pathsSetWith("net/ipv4/conf/all/forwarding")];
-    const copied = COPIED.exec(path);
+    const copied = COPIED.exec(path === IP_FORWARD ? "net/ipv4/conf/all/forwarding" : path);
     if (copied === null) return [path];
     const [, family = "", key = ""] = copied;
     const every = [...this.values.keys()].filter(
       (other) => other.startsWith(`net/${family}/conf/`) && other.endsWith(`/${key}`),
     );
-    return path === "net/ipv4/conf/all/forwarding" ? [...every, "net/ipv4/ip_forward"] : every;
+    return family === "ipv4" ? [...every, IP_FORWARD] : every;
   }
 
   private pathsOf(name: string): string[] {

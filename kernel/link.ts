@@ -20,6 +20,10 @@ const IFLA_MASTER = 10;
 const IFLA_OPERSTATE = 16;
 const IFLA_LINKINFO = 18;
 const IFLA_IFALIAS = 20;
+const IFLA_AF_SPEC = 26;
+const IFLA_INET_CONF = 1;
+const IPV4_DEVCONF_ARP_NOTIFY = 22;
+const AF_INET = 2;
 const IFLA_NET_NS_FD = 28;
 const IFLA_EXT_MASK = 29;
 const IFLA_INFO_KIND = 1;
@@ -105,8 +109,16 @@ export function linkSet(index: number, changes: LinkChanges, master: number | un
   if (changes.mtu !== undefined) writer.attributeU32(IFLA_MTU, changes.mtu);
   if (master !== undefined) writer.attributeU32(IFLA_MASTER, master);
   if (changes.alias !== undefined) writer.attributeText(IFLA_IFALIAS, changes.alias);
+  if (changes.arpNotify !== undefined) inetSetting(writer, IPV4_DEVCONF_ARP_NOTIFY, changes.arpNotify ? 1 : 0);
   if (changes.netns !== undefined) writer.attributeU32(IFLA_NET_NS_FD, descriptorOf(changes.netns));
   return writer.finish();
+}
+
+/** Sets net.ipv4.conf.<link>.<setting> by the message that changes the link, which spares entering its namespace. */
+function inetSetting(writer: MessageWriter, setting: number, value: number): void {
+  writer.nest(IFLA_AF_SPEC, (families) =>
+    families.nest(AF_INET, (inet) => inet.nest(IFLA_INET_CONF, (settings) => settings.attributeU32(setting, value))),
+  );
 }
 
 /** `ip link set dev … type bridge_slave …`. */

@@ -1,8 +1,7 @@
-import type { Ip } from "../lib/address.ts";
+import type { Family } from "../lib/address.ts";
 import { fromCString } from "../lib/bytes.ts";
 import { hasErrno, NetError } from "../lib/error.ts";
 import { addressDump, decodeAddress } from "./address.ts";
-import { sendAnnouncement } from "./announce.ts";
 import type { Conntrack } from "./conntrack.ts";
 import { openConntrack } from "./conntrack-linux.ts";
 import { describeOperation, encodeOperation, type ResolvedLink } from "./encode.ts";
@@ -173,9 +172,13 @@ class LinuxKernel implements Kernel {
     });
   }
 
-  announce(dev: string, ip: Ip): void {
-    const { index, mac } = this.existing(dev);
-    this.enter(() => sendAnnouncement(index, mac, ip));
+  announce(dev: string, families: readonly Family[]): void {
+    const { mac } = this.existing(dev);
+    if (families.includes(6)) this.setSysctl(`net/ipv6/conf/${dev}/ndisc_notify`, "1");
+    // Setting the address that the link has already changes nothing, but makes the kernel announce.
+    const operations: Operation[] = [{ do: "link.set", dev, set: { mac } }];
+    if (families.includes(4)) operations.unshift({ do: "link.set", dev, set: { arpNotify: true } });
+    this.apply(operations);
   }
 
   get nftables(): Nftables {

@@ -65,26 +65,28 @@ function identity(descriptor: number, path: string): string {
   return `${view.getUint32(136, true)}:${view.getUint32(140, true)}:${view.getBigUint64(32, true)}`;
 }
 
+/** Where the thread is now, once it has been asked; kept because every entering needs it for the way back. */
+let current: OpenNetns | undefined;
+
 /** Runs `action` with the calling thread inside `netns` and comes back before returning, whatever happens. `action` must be
  *  synchronous: anything awaited would run in the wrong namespace. */
 export function inNetns<T>(netns: OpenNetns, action: () => T): T {
-  const home = ownNetns();
+  current ??= ownNetns();
+  const home = current;
+  if (home.id === netns.id) return action();
+  systemCall(`enter network namespace ${netns.path}`, "setns", netns.descriptor, CLONE_NEWNET);
+  current = netns;
   try {
-    if (home.id === netns.id) return action();
-    systemCall(`enter network namespace ${netns.path}`, "setns", netns.descriptor, CLONE_NEWNET);
-    try {
-      return action();
-    } finally {
-      comeBack(home);
-    }
+    return action();
   } finally {
-    home.close();
+    comeBack(home);
   }
 }
 
 /** A thread that is stuck in a foreign namespace would configure somebody else's network: there is no going on from here. */
 function comeBack(home: OpenNetns): void {
   const result = trySystemCall("setns", home.descriptor, CLONE_NEWNET);
+  current = home;
   if (result < 0) {
     console.error(errnoError(-result, { tried: `return to network namespace ${home.path}` }).message);
     process.abort();
@@ -100,7 +102,8 @@ export function createNetns(path: string): void {
       errno: "EEXIST",
     });
   }
-  const home = ownNetns();
+  current ??= ownNetns();
+  const home = current;
   try {
     systemCall("create a network namespace", "unshare", CLONE_NEWNET);
     try {
@@ -119,8 +122,6 @@ export function createNetns(path: string): void {
   } catch (error) {
     linuxFiles.remove(path);
     throw error;
-  } finally {
-    home.close();
   }
 }
 

@@ -148,7 +148,10 @@ function readPool(file: Section): TunnelPool {
   if (v4.length < 8 || v4.length > 30) file.problem("vtep_subnet", `must be /8 to /30, not /${v4.length}`);
   const v6 = file.network("vtep_subnet6", 6) ?? DEFAULTS.vtepSubnet6;
   if (v6.length > 126) file.problem("vtep_subnet6", `must be /126 or wider, not /${v6.length}`);
-  for (const [key, subnet] of [["vtep_subnet", v4], ["vtep_subnet6", v6]] as const) {
+  for (const [key, subnet] of [
+    ["vtep_subnet", v4],
+    ["vtep_subnet6", v6],
+  ] as const) {
     const problem = unusableProblem(subnet);
     if (problem !== undefined) file.problem(key, problem);
   }
@@ -191,7 +194,11 @@ function readDefinitions(file: Section): Definition[] {
   return definitions;
 }
 
-function readOverlayName(section: Section, names: Map<string, string>, devices: Map<string, string>): string | undefined {
+function readOverlayName(
+  section: Section,
+  names: Map<string, string>,
+  devices: Map<string, string>,
+): string | undefined {
   section.required("name");
   const name = section.text("name");
   if (name === undefined) return undefined;
@@ -283,12 +290,16 @@ function readIdentity(
   }
   const address = section.ip("address", 4);
   const address6 = section.ip("address6", 6);
-  for (const [key, ip] of [["address", address], ["address6", address6]] as const) {
+  for (const [key, ip] of [
+    ["address", address],
+    ["address6", address6],
+  ] as const) {
     if (ip === undefined) continue;
     unique.claim(section, key, formatIp(ip));
     const overlay = overlayOf(overlays, ip);
     if (overlay !== undefined) section.problem(key, `${formatIp(ip)} lies inside overlay ${overlay.name}`);
-    if (contains(pool.v4, ip) || contains(pool.v6, ip)) section.problem(key, `${formatIp(ip)} lies inside the vtep subnet`);
+    if (contains(pool.v4, ip) || contains(pool.v6, ip))
+      section.problem(key, `${formatIp(ip)} lies inside the vtep subnet`);
   }
   const pathMtu = section.integer("path_mtu", LEAST_MTU, LARGEST_MTU);
   return name === undefined || address === undefined ? undefined : { name, address, address6, pathMtu };
@@ -353,7 +364,10 @@ function assignFamily(
     const subnet = fixed ?? nthBlock(range.subnet, range.nodeLength, indices[position] ?? 0);
     if (subnet === undefined) {
       const count = blockCount(range.subnet, range.nodeLength);
-      return section.problem("index", `${indices[position]} is past the last of ${count} subnets of overlay ${overlay.name}`);
+      return section.problem(
+        "index",
+        `${indices[position]} is past the last of ${count} subnets of overlay ${overlay.name}`,
+      );
     }
     const id = subnet.ip.value.toString(16);
     const owner = owners.get(id);

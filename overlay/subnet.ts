@@ -20,7 +20,7 @@ const RESERVED: ReadonlySet<string> = new Set(["host", "bridge", "default", "non
 
 /** Address space in which unicast containers can't live. */
 const UNUSABLE: readonly (readonly [Prefix, string])[] = [
-  [parsePrefix("0.0.0.0/8"), "\"this network\" (RFC 1122)"],
+  [parsePrefix("0.0.0.0/8"), '"this network" (RFC 1122)'],
   [parsePrefix("127.0.0.0/8"), "loopback (RFC 1122)"],
   [parsePrefix("169.254.0.0/16"), "link-local (RFC 3927)"],
   [parsePrefix("224.0.0.0/3"), "multicast and reserved (RFC 5771, RFC 1112)"],
@@ -34,7 +34,8 @@ const UNUSABLE: readonly (readonly [Prefix, string])[] = [
 export function overlayNameProblem(name: string): string | undefined {
   if (RESERVED.has(name)) return "is reserved by Docker or Mesos (host, bridge, default, none)";
   if (name.length > LONGEST_NAME) return `has ${name.length} characters, at most ${LONGEST_NAME} are allowed`;
-  if (!/^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(name)) return "must be letters, digits, '_', '.', '-', the first a letter or digit";
+  if (!/^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(name))
+    return "must be letters, digits, '_', '.', '-', the first a letter or digit";
   return undefined;
 }
 
@@ -76,7 +77,9 @@ export function rangeProblems({ subnet, nodeLength }: OverlayRange): string[] {
     problems.push(`has a node prefix /${nodeLength} wider than the overlay ${formatPrefix(subnet)}`);
   }
   if (nodeLength > longest) {
-    problems.push(`has a node prefix /${nodeLength}, but each half of it must hold a gateway and a container: at most /${longest}`);
+    problems.push(
+      `has a node prefix /${nodeLength}, but each half of it must hold a gateway and a container: at most /${longest}`,
+    );
   }
   const unusable = unusableProblem(subnet);
   if (unusable !== undefined) problems.push(unusable);

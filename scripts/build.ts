@@ -1,29 +1,16 @@
 import { chmodSync, linkSync, mkdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { OPTIONS } from "./build-options.ts";
 
-// Builds dist/dcos-net, one executable that holds the program and its runtime, and dist/cni, the same file under the name of
-// each CNI plugin. The options and what each was measured to bring are in docs/decisions/002-bun-compiled-executable.md.
+// Builds dist/dcos-net, one executable that holds the program and its runtime, and dist/cni, the same file under the name
+// of each CNI plugin: ours, and those of the reference plugins that it can stand in for.
 
 const ROOT = join(import.meta.dir, "..");
 const EXECUTABLE = join(ROOT, "dist/dcos-net");
 const LINKS = join(ROOT, "dist/cni");
-const PLUGINS = ["dcos", "dcos-ipam", "dcos-portmap", "mesos-cni-port-mapper", "loopback"];
-
-const OPTIONS = [
-  "--compile",
-  "--minify",
-  "--bytecode",
-  "--format=esm",
-  // What a plugin call doesn't use lies in chunks of its own that it never loads.
-  "--splitting",
-  // An import that can't be resolved fails here and not at run time.
-  "--reject-unresolved",
-  // A root program must not take settings or code from whatever directory it is started in.
-  "--no-compile-autoload-dotenv",
-  "--no-compile-autoload-bunfig",
-  "--no-compile-autoload-tsconfig",
-  "--no-compile-autoload-package-json",
-];
+const OWN_NAMES = ["dcos", "dcos-ipam", "dcos-portmap", "mesos-cni-port-mapper"];
+const REFERENCE_NAMES = ["bridge", "host-local", "loopback", "portmap"];
+const PLUGINS = [...OWN_NAMES, ...REFERENCE_NAMES];
 
 /** Compiles into a temporary file and renames it, so that a program running from the old file isn't disturbed. */
 function compile(): void {

@@ -58,6 +58,7 @@ async function openContainerd(bare: string, published: string): Promise<Runtime>
     exec: (container, argv) =>
       ctr(machine, ["task", "exec", "--exec-id", `x${crypto.randomUUID()}`, container.name, ...argv]),
     restart: undefined,
+    lateDel: true,
     remove: async (container) => {
       await ctr(machine, ["task", "kill", "--signal", "SIGKILL", container.name]);
       const ended = await attempts.get(container.name);
@@ -97,7 +98,8 @@ async function eventually<T>(attempt: () => Promise<T>): Promise<T> {
   }
 }
 
-describePeer("containerd", { programs: ["containerd", "ctr", "runc", "busybox", "curl"] }, () => {
+describePeer("containerd", { programs: ["containerd", "ctr", "runc", "busybox", "curl"] }, function () {
+  this.timeout(60_000);
   const published = networkCases("1.0.0", true);
   for (const [index, { title, conflist }] of networkCases("1.0.0", false).entries()) {
     describe(`with ${title}`, () => {

@@ -50,6 +50,7 @@ async function openPodman(conflist: string): Promise<Runtime> {
       await podman(machine, ["restart", "--time", "0", container.name]);
       return inspect(machine, container.name);
     },
+    lateDel: false,
     remove: async (container) => {
       await podman(machine, ["rm", "--force", "--time", "0", container.name]);
     },
@@ -68,7 +69,8 @@ async function inspect(machine: Machine, name: string): Promise<Container> {
   return { name, id, pid: Number(pid) };
 }
 
-describePeer("podman", { programs: ["podman", "runc", "busybox", "curl"] }, () => {
+describePeer("podman", { programs: ["podman", "runc", "busybox", "curl"] }, function () {
+  this.timeout(60_000);
   for (const { title, conflist } of networkCases("0.4.0", false)) {
     describe(`with ${title}`, () => {
       runtimeCases(() => openPodman(conflist));

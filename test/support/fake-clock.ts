@@ -19,8 +19,7 @@ export function fakeClock(wallMs = 1_800_000_000_000): FakeClock {
   let monotonic = 0;
   let wallOffset = wallMs;
   const timers = new Set<Timer>();
-  const nextDue = (until: number) =>
-    [...timers].filter((timer) => timer.at <= until).sort((a, b) => a.at - b.at)[0];
+  const nextDue = (until: number) => [...timers].filter((timer) => timer.at <= until).sort((a, b) => a.at - b.at)[0];
   return {
     now: () => wallOffset + monotonic,
     monotonic: () => monotonic,

@@ -12,6 +12,10 @@ for directory in /etc /opt /var/lib; do
     overlay "$directory"
 done
 
+# Packages bring networks of their own, and containerd takes the first one that it finds.
+rm -rf /etc/cni/net.d
+mkdir -p /etc/cni/net.d
+
 # The plugins of the directory named by the first argument, under the names that they have there.
 mkdir -p /opt/cni/bin
 for plugin in "$1"/*; do

@@ -24,7 +24,7 @@ export interface Needs {
 
 /** A suite that runs where its needs are met. Elsewhere its tests are listed as pending under a title that says why; with
  *  `CI=true` they fail instead. */
-export function describePeer(title: string, needs: Needs, body: () => void): void {
+export function describePeer(title: string, needs: Needs, body: (this: Mocha.Suite) => void): void {
   const reason = whyNot(needs);
   if (reason === undefined) {
     describe(title, body);

@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import { leftovers, ruleset } from "./peer-leftovers.ts";
-import { INTERNET, type Machine, NODE } from "./peer-machine.ts";
+import { INTERNET, type Machine, NODE, type Running } from "./peer-machine.ts";
 import { TESTING_REFERENCE } from "./peer-needs.ts";
 
 /** A running container. */
@@ -21,6 +21,8 @@ export interface Runtime {
   exec(container: Container, argv: readonly string[]): Promise<string>;
   /** Stops the container and starts it again; undefined where the runtime's tool can't with CNI. */
   readonly restart: ((container: Container) => Promise<Container>) | undefined;
+  /** True when the container's namespace is gone by the time the runtime calls DEL. */
+  readonly lateDel: boolean;
   remove(container: Container): Promise<void>;
   stop(): Promise<void>;
 }
@@ -48,6 +50,7 @@ export function runtimeCases(open: () => Promise<Runtime>): void {
   let machine: Machine;
   let web: Container;
   let other: Container;
+  let udp: Running;
   const marks: string[] = [];
 
   const start = async (name: string, published: boolean) => {
@@ -57,14 +60,16 @@ export function runtimeCases(open: () => Promise<Runtime>): void {
     return container;
   };
 
-  before(async function () {
-    this.timeout(60_000);
+  /** The reference keeps masquerade rules when DEL comes after the namespace has gone. */
+  const leaks = () => TESTING_REFERENCE && runtime.lateDel;
+
+  before(async () => {
     runtime = await open();
     machine = runtime.machine;
     await machine.start(inNamespace("/run/netns/internet", echo(ECHO_PORT, [INTERNET.v4, INTERNET.v6])));
     web = await start("web", true);
     other = await start("other", false);
-    await startUdp(machine, web);
+    udp = await startUdp(machine, web);
   });
 
   after(async () => {
@@ -94,8 +99,8 @@ export function runtimeCases(open: () => Promise<Runtime>): void {
   });
 
   it("reaches its gateway", async () => {
-    expect(await runtime.exec(web, ["ping", "-c", "1", "-W", "2", GATEWAY.v4])).to.include("1 packets received");
-    expect(await runtime.exec(web, ["ping6", "-c", "1", "-W", "2", GATEWAY.v6])).to.include("1 packets received");
+    expect(await runtime.exec(web, ["ping", "-c", "3", GATEWAY.v4])).to.match(/[123] packets received/);
+    expect(await runtime.exec(web, ["ping6", "-c", "3", GATEWAY.v6])).to.match(/[123] packets received/);
   });
 
   it("appears to the world under the node's address", async () => {
@@ -133,21 +138,22 @@ export function runtimeCases(open: () => Promise<Runtime>): void {
   });
 
   it("is reachable as before after a restart", async function () {
-    this.timeout(30_000);
     if (runtime.restart === undefined) return this.skip();
+    await udp.stop();
     web = await runtime.restart(web);
     const { v4, v6 } = await addresses(machine, web);
     marks.push(v4, v6);
-    await startUdp(machine, web);
+    udp = await startUdp(machine, web);
     expect(await curl(machine, "internet", `http://${NODE.v4}:${PORTS.tcp}/`)).to.equal("web");
     expect(await ask(runtime, other, v4, PORTS.containerTcp)).to.equal("web");
     expect((await udpFromInternet(machine)).split(" ")[0]).to.equal(INTERNET.v4);
   });
 
   it("leaves no lease, link or rule when its containers are removed", async function () {
-    this.timeout(30_000);
+    await udp.stop();
     await runtime.remove(web);
     await runtime.remove(other);
+    if (leaks()) return this.skip();
     expect(await leftovers(machine, [...marks, `dport ${PORTS.tcp}`, `dport ${PORTS.udp}`])).to.deep.equal([]);
   });
 
@@ -159,7 +165,7 @@ export function runtimeCases(open: () => Promise<Runtime>): void {
   });
 
   it("doesn't let the rule set grow from one container to the next", async function () {
-    this.timeout(30_000);
+    if (leaks()) return this.skip();
     const before = await ruleset(machine);
     await runtime.remove(await runtime.run("next", true));
     expect(await ruleset(machine)).to.equal(before);
@@ -176,9 +182,9 @@ async function addresses(machine: Machine, container: Container): Promise<Addres
 }
 
 /** Starts the UDP side of a published container inside its network namespace: busybox has no server for it. */
-async function startUdp(machine: Machine, container: Container): Promise<void> {
+async function startUdp(machine: Machine, container: Container): Promise<Running> {
   const { v4 } = await addresses(machine, container);
-  await machine.start(inContainer(container, echo(PORTS.containerUdp, [v4])));
+  return machine.start(inContainer(container, echo(PORTS.containerUdp, [v4])));
 }
 
 function udpFromInternet(machine: Machine): Promise<string> {
