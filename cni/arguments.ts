@@ -1,9 +1,10 @@
 import { CNI_ERROR, CniError } from "./error.ts";
 
-/** Parses CNI_ARGS, `KEY=VALUE;KEY=VALUE`, with the strictness of the Go library's LoadArgs: keys are case-sensitive, a pair has
- *  exactly one `=`, and a key outside of `known` is an error unless `IgnoreUnknown=1` or `=true` stands anywhere (Kubernetes always
- *  sends it). Of a repeated key the last counts. The convention is deprecated: `args` of the configuration wins over it.
- *  Only plugins that use arguments call this; the others ignore whatever the variable holds. Throws code 4. */
+/** Parses CNI_ARGS, `KEY=VALUE;KEY=VALUE`, with the strictness of the Go library's LoadArgs: keys are
+ *  case-sensitive, a pair has exactly one `=`, and a key outside of `known` is an error unless `IgnoreUnknown=1` or
+ *  `=true` stands anywhere (Kubernetes always sends it). Of a repeated key the last counts. The convention is
+ *  deprecated: `args` of the configuration wins over it. Only plugins that use arguments call this; the others
+ *  ignore whatever the variable holds. Throws code 4. */
 export function parseArguments(text: string, known: readonly string[]): ReadonlyMap<string, string> {
   const values = new Map<string, string>();
   const unknown: string[] = [];

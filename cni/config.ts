@@ -4,9 +4,10 @@ import { CNI_ERROR, CniError } from "./error.ts";
 
 /** A JSON object of the configuration with the place where it stands, so that every complaint can name its key.
  *
- *  Keys are looked up as the reference plugins do, whose JSON decoder ignores case: an exact spelling wins, otherwise the last key
- *  that differs only in case. (The reference lets the last of all spellings win; runtimes re-sort keys, so that order says nothing.)
- *  `null` counts as absent, and so does an empty string: Go programs can't tell the two apart. Unknown keys are kept and ignored. */
+ *  Keys are looked up as the reference plugins do, whose JSON decoder ignores case: an exact spelling wins,
+ *  otherwise the last key that differs only in case. (The reference lets the last of all spellings win; runtimes
+ *  re-sort keys, so that order says nothing.) `null` counts as absent, and so does an empty string: Go programs
+ *  can't tell the two apart. Unknown keys are kept and ignored. */
 export interface Section {
   /** Path from the top, empty for the whole configuration: `ipam.ranges[0][1]`. */
   readonly at: string;
@@ -36,7 +37,8 @@ export function parseObject(text: string, what: string): Readonly<Record<string,
   } catch (error) {
     throw new CniError(CNI_ERROR.decoding, `cannot decode ${what}: ${messageOf(error)}`);
   }
-  if (!isObject(value)) throw new CniError(CNI_ERROR.decoding, `cannot decode ${what}: ${show(value)} is not an object`);
+  if (!isObject(value))
+    throw new CniError(CNI_ERROR.decoding, `cannot decode ${what}: ${show(value)} is not an object`);
   if (isDeeper(value, DEPTH_LIMIT)) {
     throw new CniError(CNI_ERROR.decoding, `cannot decode ${what}: it is nested deeper than ${DEPTH_LIMIT} levels`);
   }
@@ -51,7 +53,8 @@ export function placeOf(section: Section, key: string): string {
 /** The raw value of a key by the rules of {@link Section}; undefined when absent. */
 export function field(section: Section, key: string): unknown {
   const { fields } = section;
-  const value = Object.hasOwn(fields, key) ? fields[key] : fields[foldedKey(fields, key) ?? ""];
+  const spelling = Object.hasOwn(fields, key) ? key : foldedKey(fields, key);
+  const value = spelling === undefined ? undefined : fields[spelling];
   return value === null || value === "" ? undefined : value;
 }
 
@@ -71,9 +74,14 @@ export function required<T>(section: Section, key: string, decode: Decode<T>): T
   const value = optional(section, key, decode);
   if (value !== undefined) return value;
   throw new NetError("invalid", {
-    tried: `read ${placeOf(section, key)} of the network configuration`,
+    tried: `read ${placeOf(section, key)}`,
     said: "it is missing",
   });
+}
+
+/** The object of a key, which is empty when the key is absent. */
+export function child(section: Section, key: string): Section {
+  return optional(section, key, asSection) ?? { at: placeOf(section, key), fields: {} };
 }
 
 /** The decoded elements of a list, which is empty when the key is absent. */
@@ -154,7 +162,7 @@ export const asMac: Decode<string> = (value, at) => {
 /** The error for a value of the wrong kind: names the key, the value and what is expected. */
 export function unexpected(value: unknown, at: string, expected: string): NetError {
   return new NetError("invalid", {
-    tried: `read ${at} of the network configuration`,
+    tried: `read ${at}`,
     said: `it is ${show(value)}`,
     remedy: `give ${expected}`,
   });

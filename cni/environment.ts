@@ -16,9 +16,9 @@ export interface Environment {
   readonly netnsOverride: boolean;
 }
 
-/** Longest container id and network name, in characters. The specification and the reference know no limit, but both become
- *  names of files and directories here and in libcni's cache, and Linux ends those at 255 bytes (NAME_MAX): a longer one would fail
- *  half-way through an ADD. A Mesos container nested five deep has 221 characters. */
+/** Longest container id and network name, in characters. The specification and the reference know no limit, but both
+ *  become names of files and directories here and in libcni's cache, and Linux ends those at 255 bytes (NAME_MAX): a
+ *  longer one would fail half-way through an ADD. A Mesos container nested five deep has 221 characters. */
 export const NAME_LIMIT = 255;
 
 /** linux/if.h IFNAMSIZ less the terminating zero. */
@@ -33,8 +33,8 @@ interface Variable {
   readonly check?: (value: string) => void;
 }
 
-/** The only table of variables, in the order in which missing ones are reported. CNI_PATH is optional by the specification and
- *  required by the Go skeleton; all runtimes give it, and callers know the skeleton's answer. */
+/** The only table of variables, in the order in which missing ones are reported. CNI_PATH is optional by the
+ *  specification and required by the Go skeleton; all runtimes give it, and callers know the skeleton's answer. */
 const VARIABLES = [
   { name: "CNI_COMMAND", requiredFor: [] },
   { name: "CNI_CONTAINERID", requiredFor: ["ADD", "DEL", "CHECK"], check: checkContainerId },
@@ -45,8 +45,8 @@ const VARIABLES = [
   { name: "CNI_NETNS_OVERRIDE", requiredFor: [] },
 ] as const satisfies readonly Variable[];
 
-/** Reads and checks the environment of a call; undefined when CNI_COMMAND is missing or empty. An empty value counts as missing.
- *  The verb is judged first, then all missing variables at once, then each value. Throws codes 3 and 4. */
+/** Reads and checks the environment of a call; undefined when CNI_COMMAND is missing or empty. An empty value counts
+ *  as missing. The verb is judged first, then all missing variables at once, then each value. Throws codes 3 and 4. */
 export function readEnvironment(env: Readonly<Record<string, string | undefined>>): Environment | undefined {
   const value = (name: (typeof VARIABLES)[number]["name"]) => env[name] ?? "";
   const verb = value("CNI_COMMAND");
@@ -73,7 +73,8 @@ export function readEnvironment(env: Readonly<Record<string, string | undefined>
 export function checkContainerId(id: string): void {
   if (id === "") throw new CniError(CNI_ERROR.unknownContainer, "missing containerID");
   if (!NAME.test(id)) throw invalid("invalid characters in containerID", id.slice(0, NAME_LIMIT));
-  if (id.length > NAME_LIMIT) throw invalid("containerID is too long", `${id.length} characters, at most ${NAME_LIMIT}`);
+  if (id.length > NAME_LIMIT)
+    throw invalid("containerID is too long", `${id.length} characters, at most ${NAME_LIMIT}`);
 }
 
 /** Throws code 7 unless `name` is a network's name that may name a directory. */

@@ -18,8 +18,8 @@ export const CNI_ERROR = {
   unavailable: 50,
 } as const;
 
-/** Codes of our own. The specification leaves 100 and up to plugins; ours begin at 110 because the mesos-cni-port-mapper of Mesos
- *  gave 100 to 104 meanings that operators may have written down. The list is closed. */
+/** Codes of our own. The specification leaves 100 and up to plugins; ours begin at 110 because the
+ *  mesos-cni-port-mapper of Mesos gave 100 to 104 meanings that operators may have written down. The list is closed. */
 export const OWN_ERROR = {
   /** A mistake in this program. */
   internal: 110,
@@ -37,7 +37,8 @@ export const OWN_ERROR = {
   permission: 116,
 } as const;
 
-/** A failure that already has its CNI code. Throw a NetError where none is prescribed: {@link toCniError} numbers it. */
+/** A failure that already has its CNI code. Throw a NetError where none is prescribed: {@link toCniError} numbers
+ *  it. */
 export class CniError extends Error {
   readonly code: number;
   readonly details: string | undefined;
@@ -69,9 +70,9 @@ const NUMBERS: Readonly<Record<ErrorCode, number>> = {
 /** What keeps a node from serving ADD: for STATUS all of it is code 50, whatever the call would have answered. */
 const BLOCKS_ADD: readonly ErrorCode[] = ["busy", "exhausted", "timeout", "unavailable"];
 
-/** The CNI form of anything that can be thrown; the one place where a NetError gets its number. The remedy becomes the details:
- *  the Go library prints both, parted by a semicolon. Of several errors (an AggregateError) the first gives the code and all
- *  give the message. */
+/** The CNI form of anything that can be thrown; the one place where a NetError gets its number. The remedy becomes
+ *  the details: the Go library prints both, parted by a semicolon. Of several errors (an AggregateError) the first
+ *  gives the code and all give the message. */
 export function toCniError(error: unknown, verb: string): CniError {
   if (error instanceof CniError) return error;
   if (error instanceof NetError) {

@@ -1,5 +1,5 @@
-import type { Ip, Prefix } from "../lib/address.ts";
 import type { RangeConfig } from "../ipam/range.ts";
+import type { Ip, Prefix } from "../lib/address.ts";
 import {
   arrayOf,
   asInteger,
@@ -10,6 +10,7 @@ import {
   asSection,
   asText,
   asWord,
+  child,
   type Decode,
   listOf,
   optional,
@@ -44,7 +45,8 @@ export interface MesosNetworkInfo {
   readonly groups: readonly string[];
   readonly labels: readonly { readonly key: string; readonly value: string | undefined }[];
   readonly portMappings: readonly PortMapping[];
-  /** Addresses that the framework asked for; entries that only name a protocol are left out, for they ask for nothing. */
+  /** Addresses that the framework asked for; entries that only name a protocol are left out, for they ask for
+   *  nothing. */
   readonly ips: readonly Ip[];
 }
 
@@ -53,7 +55,7 @@ const asProtocol = asWord(["tcp", "udp", "sctp"]);
 
 /** Reads `runtimeConfig` and `args.cni`; everything is empty when neither is there. Throws `invalid`. */
 export function readRuntimeRequest(config: Section): RuntimeRequest {
-  const runtime = optional(config, "runtimeConfig", asSection) ?? EMPTY;
+  const runtime = child(config, "runtimeConfig");
   const args = child(child(config, "args"), "cni");
   return {
     portMappings: listOf(runtime, "portMappings", asPortMapping("hostPort", "containerPort")),
@@ -93,14 +95,8 @@ export const asRange: Decode<RangeConfig> = (value, at) => {
 /** Decodes one range set: the pool of one address. */
 export const asRangeSet: Decode<readonly RangeConfig[]> = arrayOf(asRange);
 
-const EMPTY: Section = { at: "", fields: {} };
-
-function child(section: Section, key: string): Section {
-  return optional(section, key, asSection) ?? EMPTY;
-}
-
-/** Decodes a port mapping; the runtimes differ only in the spelling of its keys. A protocol may be in upper case, and is TCP when
- *  absent: the reference passes any text on to iptables, which then fails. */
+/** Decodes a port mapping; the runtimes differ only in the spelling of its keys. A protocol may be in upper case,
+ *  and is TCP when absent: the reference passes any text on to iptables, which then fails. */
 function asPortMapping(hostKey: string, containerKey: string): Decode<PortMapping> {
   return (value, at) => {
     const mapping = asSection(value, at);

@@ -23,8 +23,8 @@ export function isVerb(text: string): text is Verb {
   return Object.hasOwn(SINCE, text);
 }
 
-/** The version of a configuration, which must equal a released one: there is no range logic on the plugin's side. A configuration
- *  without a version is of 0.1.0, as for the Go skeleton; Mesos leaves it out. Throws code 1. */
+/** The version of a configuration, which must equal a released one: there is no range logic on the plugin's side. A
+ *  configuration without a version is of 0.1.0, as for the Go skeleton; Mesos leaves it out. Throws code 1. */
 export function negotiateVersion(configured: string | undefined): CniVersion {
   if (configured === undefined) return "0.1.0";
   const version = CNI_VERSIONS.find((candidate) => candidate === configured);
@@ -52,8 +52,8 @@ export function requireVerb(verb: Verb, version: CniVersion): void {
   );
 }
 
-/** The answer to VERSION. It names the newest version that we know rather than echoing the caller's, as the Go library does,
- *  so that VERSION need not read its input. */
+/** The answer to VERSION. It names the newest version that we know rather than echoing the caller's, as the Go
+ *  library does, so that VERSION need not read its input. */
 export function versionAnswer(): string {
   return `${JSON.stringify({ cniVersion: NEWEST_VERSION, supportedVersions: CNI_VERSIONS })}\n`;
 }

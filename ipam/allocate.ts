@@ -16,6 +16,18 @@ export interface Lease {
   readonly set: number;
 }
 
+/** One range set to take an address from. */
+interface Draw {
+  readonly set: RangeSet;
+  /** Place in the configuration. */
+  readonly index: number;
+  /** The address asked for, if any. */
+  readonly wish: Ip | undefined;
+}
+
+/** Makes the error of one allocation from its code, the reference's wording and a remedy. */
+type Refuse = (code: ErrorCode, said: string, remedy?: string) => NetError;
+
 /** Gives `owner` one address of each range set, or none at all. A set takes the first of the `requested` addresses that lies
  *  in its ranges, else the next free one in round-robin order.
  *
@@ -28,23 +40,13 @@ export function allocate(
   owner: Owner,
   requested: readonly Ip[] = [],
 ): readonly Lease[] {
-  const wishes = matchRequests(store, sets, owner, requested);
+  const tried = `give container ${owner.id} interface ${owner.ifname} an address of network ${store.network}`;
+  const refuse: Refuse = (code, said, remedy) =>
+    new NetError(code, { tried, said, ...(remedy === undefined ? {} : { remedy }) });
+  const draws = planDraws(sets, requested, refuse);
   return store.locked((leases) => {
-    refuseSecond(store, leases, sets, owner, wishes);
-    const reserved: HeldLease[] = [];
-    try {
-      const granted = sets.map((set, index) => {
-        const ip =
-          takeWish(store, leases, set, index, owner, wishes[index]) ?? takeNext(store, leases, set, index, owner);
-        reserved.push({ ip, holder: owner });
-        return leaseOf(set, index, ip);
-      });
-      for (const { set, address } of granted) leases.setLastReserved(set, address.ip);
-      return granted;
-    } catch (error) {
-      for (const lease of reserved) leases.release(lease);
-      throw error;
-    }
+    refuseSecond(leases, draws, owner, refuse);
+    return drawAll(leases, draws, owner, (draw) => exhausted(store, leases, draw, refuse), refuse);
   });
 }
 
@@ -69,70 +71,88 @@ export function held(store: LeaseStore, owner: Owner): readonly Ip[] {
   return leases?.map(({ ip }) => ip) ?? [];
 }
 
-/** For each set the requested address that it will try, checked before anything is written. */
-function matchRequests(
-  store: LeaseStore,
-  sets: readonly RangeSet[],
-  owner: Owner,
-  requested: readonly Ip[],
-): readonly (Ip | undefined)[] {
+/** Deals the requested addresses out to the sets; checked before anything is written. */
+function planDraws(sets: readonly RangeSet[], requested: readonly Ip[], refuse: Refuse): readonly Draw[] {
   const open = requested.filter((ip, at) => requested.findIndex((other) => equalIp(other, ip)) === at);
-  const wishes = sets.map((set, index) => {
+  const draws = sets.map((set, index) => {
     const at = open.findIndex((ip) => rangeFor(set, ip) !== undefined);
     const [wish] = at < 0 ? [] : open.splice(at, 1);
-    if (wish === undefined || !isGateway(set, wish)) return wish;
-    throw refusal("invalid", store, owner, index, `requested ip ${formatIp(wish)} is subnet's gateway`);
+    if (wish === undefined || !isGateway(set, wish)) return { set, index, wish };
+    throw refuse("invalid", inRange(index, `requested ip ${formatIp(wish)} is subnet's gateway`));
   });
-  if (open.length === 0) return wishes;
-  const unmatched = open.map(formatIp).join(" ");
-  throw failure(
-    "invalid",
-    store,
-    owner,
-    `failed to allocate all requested IPs: ${unmatched}`,
-    "ask for addresses in the configured ranges, one a range set",
-  );
+  if (open.length === 0) return draws;
+  const said = `failed to allocate all requested IPs: ${open.map(formatIp).join(" ")}`;
+  throw refuse("invalid", said, "ask for addresses inside the configured ranges, one for each range set");
 }
 
-function refuseSecond(
-  store: LeaseStore,
-  leases: Leases,
-  sets: readonly RangeSet[],
-  owner: Owner,
-  wishes: readonly (Ip | undefined)[],
-): void {
+function refuseSecond(leases: Leases, draws: readonly Draw[], owner: Owner, refuse: Refuse): void {
   const mine = leases
     .of(owner.id)
     .filter(({ holder }) => holder.ifname === undefined || holder.ifname === owner.ifname);
-  for (const [index, set] of sets.entries()) {
-    const wish = wishes[index];
-    const present = mine.filter(({ ip }) => rangeFor(set, ip) !== undefined);
+  for (const draw of draws) {
+    const present = mine.map(({ ip }) => ip).filter((ip) => rangeFor(draw.set, ip) !== undefined);
     const [first] = present;
     if (first === undefined) continue;
-    if (wish !== undefined && present.some(({ ip }) => equalIp(ip, wish))) throw taken(store, owner, set, index, wish);
-    const said = `${formatIp(first.ip)} has been allocated to ${owner.id}, duplicate allocation is not allowed`;
-    throw refusal("conflict", store, owner, index, said);
+    const { wish } = draw;
+    if (wish !== undefined && present.some((ip) => equalIp(ip, wish))) throw refuse("conflict", takenText(draw, wish));
+    const said = `${formatIp(first)} has been allocated to ${owner.id}, duplicate allocation is not allowed`;
+    throw refuse("conflict", inRange(draw.index, said));
   }
 }
 
-function takeWish(
-  store: LeaseStore,
+/** The round-robin markers move only when all sets have given an address, so that a refused attachment leaves no trace. */
+function drawAll(
   leases: Leases,
-  set: RangeSet,
-  index: number,
+  draws: readonly Draw[],
   owner: Owner,
-  wish: Ip | undefined,
-): Ip | undefined {
-  if (wish === undefined || leases.reserve(wish, owner)) return wish;
-  throw taken(store, owner, set, index, wish);
+  exhaustedIn: (draw: Draw) => NetError,
+  refuse: Refuse,
+): readonly Lease[] {
+  const reserved: HeldLease[] = [];
+  try {
+    const granted = draws.map((draw) => {
+      const ip = draw.wish === undefined ? takeNext(leases, draw, owner) : takeWish(leases, draw.wish, owner);
+      if (ip === undefined) {
+        throw draw.wish === undefined ? exhaustedIn(draw) : refuse("conflict", takenText(draw, draw.wish));
+      }
+      reserved.push({ ip, holder: owner });
+      return leaseOf(draw, ip);
+    });
+    for (const { set, address } of granted) leases.setLastReserved(set, address.ip);
+    return granted;
+  } catch (error) {
+    undo(leases, reserved);
+    throw error;
+  }
 }
 
-function takeNext(store: LeaseStore, leases: Leases, set: RangeSet, index: number, owner: Owner): Ip {
+/** What can't be given back now, the runtime's DEL will give back; the error that led here says more. */
+function undo(leases: Leases, reserved: readonly HeldLease[]): void {
+  for (const lease of reserved) {
+    try {
+      leases.release(lease);
+    } catch {}
+  }
+}
+
+function takeWish(leases: Leases, wish: Ip, owner: Owner): Ip | undefined {
+  return leases.reserve(wish, owner) ? wish : undefined;
+}
+
+/** The next free address, else undefined. An index that knows none free is made again first: the address of a lease file that
+ *  somebody else removed may count as used in it. */
+function takeNext(leases: Leases, { set, index }: Draw, owner: Owner): Ip | undefined {
   const spans = spansAfter(set, leases.lastReserved(index));
+  const ip = reserveFirst(leases, set, spans, owner);
+  if (ip !== undefined) return ip;
+  leases.all();
+  return reserveFirst(leases, set, spans, owner);
+}
+
+function reserveFirst(leases: Leases, set: RangeSet, spans: readonly Span[], owner: Owner): Ip | undefined {
   for (;;) {
     const ip = firstFree(leases, set, spans);
-    if (ip !== undefined && leases.reserve(ip, owner)) return ip;
-    if (ip === undefined && !leases.verify()) throw exhausted(store, leases, set, index, owner);
+    if (ip === undefined || leases.reserve(ip, owner)) return ip;
   }
 }
 
@@ -148,27 +168,21 @@ function firstFree(leases: Leases, set: RangeSet, spans: readonly Span[]): Ip | 
   return undefined;
 }
 
-function leaseOf(set: RangeSet, index: number, ip: Ip): Lease {
+function leaseOf({ set, index }: Draw, ip: Ip): Lease {
   const range = rangeFor(set, ip) ?? set[0];
   return { address: { ip, length: range.subnet.length }, gateway: range.gateway, set: index };
 }
 
-function exhausted(store: LeaseStore, leases: Leases, set: RangeSet, index: number, owner: Owner): NetError {
+function exhausted(store: LeaseStore, leases: Leases, { set, index }: Draw, refuse: Refuse): NetError {
   const inSet = leases.all().filter(({ ip }) => rangeFor(set, ip) !== undefined);
-  const holders = largestHolders(inSet, (ip) => leases.writtenAt(ip));
-  return failure("exhausted", store, owner, exhaustedText(store.network, index, set, holders), EXHAUSTED_REMEDY);
+  const holders = largestHolders(inSet, (ip) => store.writtenAt(ip));
+  return refuse("exhausted", exhaustedText(store.network, index, set, holders), EXHAUSTED_REMEDY);
 }
 
-function taken(store: LeaseStore, owner: Owner, set: RangeSet, index: number, ip: Ip): NetError {
-  const said = `requested IP address ${formatIp(ip)} is not available in range set ${formatSet(set)}`;
-  return refusal("conflict", store, owner, index, said);
+function takenText({ set, index }: Draw, ip: Ip): string {
+  return inRange(index, `requested IP address ${formatIp(ip)} is not available in range set ${formatSet(set)}`);
 }
 
-function refusal(code: ErrorCode, store: LeaseStore, owner: Owner, index: number, reason: string): NetError {
-  return failure(code, store, owner, `failed to allocate for range ${index}: ${reason}`);
-}
-
-function failure(code: ErrorCode, store: LeaseStore, { id, ifname }: Owner, said: string, remedy?: string): NetError {
-  const tried = `give container ${id} interface ${ifname} an address of network ${store.network}`;
-  return new NetError(code, { tried, said, ...(remedy === undefined ? {} : { remedy }) });
+function inRange(index: number, reason: string): string {
+  return `failed to allocate for range ${index}: ${reason}`;
 }

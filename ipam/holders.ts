@@ -17,7 +17,11 @@ export function largestHolders(
   writtenAt: (ip: Ip) => bigint | undefined,
 ): readonly HolderCount[] {
   const held = new Map<string, Ip[]>();
-  for (const { ip, holder } of leases) held.set(holder.id, [...(held.get(holder.id) ?? []), ip]);
+  for (const { ip, holder } of leases) {
+    const ips = held.get(holder.id);
+    if (ips === undefined) held.set(holder.id, [ip]);
+    else ips.push(ip);
+  }
   const largest = [...held].sort(([, a], [, b]) => b.length - a.length);
   const least = largest[SHOWN - 1]?.[1].length ?? 0;
   return largest
@@ -41,8 +45,6 @@ export function formatHolders(holders: readonly HolderCount[]): string {
 }
 
 function oldest(ips: readonly Ip[], writtenAt: (ip: Ip) => bigint | undefined): bigint {
-  return ips.reduce<bigint>((least, ip) => {
-    const at = writtenAt(ip) ?? 0n;
-    return least === -1n || at < least ? at : least;
-  }, -1n);
+  const [first = 0n] = ips.map((ip) => writtenAt(ip) ?? 0n).sort((a, b) => (a < b ? -1 : 1));
+  return first;
 }

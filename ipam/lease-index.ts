@@ -12,6 +12,7 @@ const PAGE = 1 << Number(PAGE_BITS);
 const PAGE_MASK = BigInt(PAGE - 1);
 const NOTHING = new Uint8Array();
 const HEADER = "header";
+const SHARD_PREFIX = "owners-";
 
 /** A cache beside a network's directory that answers "what does this container hold" and "which address is free next" with a
  *  few small reads, however many leases there are. Nothing relies on it being right: whoever uses an answer verifies it at
@@ -144,7 +145,7 @@ export class LeaseIndex {
   #shard(shard: number): HeldLease[] | undefined {
     const known = this.#shards.get(shard);
     if (known !== undefined) return known;
-    const loaded = this.#existingShards.has(shard) ? readShard(this.#files, this.#path, shard) : [];
+    const loaded = this.#existingShards.has(shard) ? readShard(this.#files, `${this.#path}/${shardFile(shard)}`) : [];
     if (loaded !== undefined) this.#shards.set(shard, loaded);
     return loaded;
   }
@@ -192,8 +193,8 @@ export function earlierBootLeases(
   const savedAt = files.stat(`${path}/${HEADER}`)?.modifiedNs;
   if (savedAt === undefined || !madeInEarlierBoot(files, path, bootId)) return [];
   const known = new Map<string, HeldLease>();
-  for (let shard = 0; shard < SHARDS; shard++) {
-    for (const lease of readShard(files, path, shard) ?? []) known.set(formatIp(lease.ip), lease);
+  for (const name of files.list(path).filter(isShardFile)) {
+    for (const lease of readShard(files, `${path}/${name}`) ?? []) known.set(formatIp(lease.ip), lease);
   }
   return held.filter(({ ip, holder }) => {
     const before = known.get(formatIp(ip));
@@ -213,7 +214,11 @@ function shardOf(id: string): number {
 }
 
 function shardFile(shard: number): string {
-  return `owners-${shard}`;
+  return `${SHARD_PREFIX}${shard}`;
+}
+
+function isShardFile(name: string): boolean {
+  return name.startsWith(SHARD_PREFIX);
 }
 
 function pageOf({ family, value }: Ip): string {
@@ -228,8 +233,8 @@ function readHeader(files: Files, path: string): IndexHeader | undefined {
   return cached(() => decodeHeader(files.read(`${path}/${HEADER}`) ?? NOTHING));
 }
 
-function readShard(files: Files, path: string, shard: number): HeldLease[] | undefined {
-  return cached(() => decodeLeases(files.read(`${path}/${shardFile(shard)}`) ?? NOTHING));
+function readShard(files: Files, path: string): HeldLease[] | undefined {
+  return cached(() => decodeLeases(files.read(path) ?? NOTHING));
 }
 
 /** What could be read of the index. A file that can't be read is as good as none: the index is made again. */

@@ -100,8 +100,6 @@ export class Leases {
   readonly #indexPath: string;
   readonly #bootId: string;
   #index: LeaseIndex;
-  /** True once the index was made from the files under this lock. */
-  #scanned = false;
 
   constructor(files: Files, directory: NetworkDirectory, indexPath: string, bootId: string) {
     this.#files = files;
@@ -118,7 +116,7 @@ export class Leases {
     return this.all().filter(({ holder }) => holder.id === id);
   }
 
-  /** Every lease, read from the files. */
+  /** Every lease, read from the files; the index is made again from them. */
   all(): readonly HeldLease[] {
     const { index, held } = this.#scan();
     this.#index = index;
@@ -146,24 +144,12 @@ export class Leases {
     this.#index.delete(lease);
   }
 
-  /** Makes sure that what seems used is used. False when that was certain already. */
-  verify(): boolean {
-    if (this.#scanned) return false;
-    this.all();
-    return true;
-  }
-
   lastReserved(set: number): Ip | undefined {
     return this.#directory.lastReserved(set);
   }
 
   setLastReserved(set: number, ip: Ip): void {
     this.#directory.setLastReserved(set, ip);
-  }
-
-  /** When the lease of `ip` was written, nanoseconds since 1970. */
-  writtenAt(ip: Ip): bigint | undefined {
-    return this.#directory.writtenAt(ip);
   }
 
   save(): void {
@@ -178,7 +164,6 @@ export class Leases {
   #scan(): { index: LeaseIndex; held: readonly HeldLease[] } {
     const scan = this.#directory.scan();
     for (const ip of scan.empty) this.#directory.remove(ip);
-    this.#scanned = true;
     if (madeInEarlierBoot(this.#files, this.#indexPath, this.#bootId)) return this.#endEarlierBoot(scan);
     return { index: LeaseIndex.fromScan(this.#files, this.#indexPath, scan), held: scan.held };
   }

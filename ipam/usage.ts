@@ -1,7 +1,7 @@
 import type { Ip } from "../lib/address.ts";
 import type { Files } from "../lib/files.ts";
 import { type HolderCount, largestHolders } from "./holders.ts";
-import { formatSet, type RangeSet, rangeFor, sizeOfSet } from "./range.ts";
+import { formatSet, isGateway, type RangeSet, rangeFor, sizeOfSet } from "./range.ts";
 import type { LeaseStore } from "./store.ts";
 
 /** How full one range set is. `size` is `used` + `orphaned` + `free`. */
@@ -59,6 +59,7 @@ export function usage(store: LeaseStore, sets: readonly RangeSet[] = []): Usage 
   };
 }
 
+/** Gateways are left out as they are in the set's size: a lease file for one was made by somebody else. */
 function inSet(set: RangeSet, ips: readonly Ip[]): number {
-  return ips.filter((ip) => rangeFor(set, ip) !== undefined).length;
+  return ips.filter((ip) => rangeFor(set, ip) !== undefined && !isGateway(set, ip)).length;
 }

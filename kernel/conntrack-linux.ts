@@ -1,6 +1,106 @@
-import type { Conntrack } from "./conntrack.ts";
+import { ipFromBytes } from "../lib/address.ts";
+import { hasErrno } from "../lib/error.ts";
+import { type Attributes, MessageWriter, readAttributes, readU8, readU16Network } from "./attribute.ts";
+import type { Conntrack, Flow } from "./conntrack.ts";
+import { type Message, Netlink, NETLINK_NETFILTER, NLM_F_REQUEST, type Request } from "./netlink.ts";
 
-/** Placeholder until the engineer of this file writes it. */
-export function openConntrack(_enter: <T>(action: () => T) => T): Conntrack {
-  throw new Error("being written");
+/** Numbers of linux/netfilter/nfnetlink.h and linux/netfilter/nfnetlink_conntrack.h. */
+const SUBSYSTEM = 1 << 8;
+const IPCTNL_MSG_CT_GET = SUBSYSTEM | 1;
+const IPCTNL_MSG_CT_DELETE = SUBSYSTEM | 2;
+const CTA_TUPLE_ORIG = 1;
+const CTA_TUPLE_REPLY = 2;
+const CTA_ID = 12;
+const CTA_ZONE = 18;
+const CTA_TUPLE_IP = 1;
+const CTA_TUPLE_PROTO = 2;
+const CTA_IP_V4_SRC = 1;
+const CTA_IP_V4_DST = 2;
+const CTA_IP_V6_SRC = 3;
+const CTA_IP_V6_DST = 4;
+const CTA_PROTO_NUM = 1;
+const CTA_PROTO_SRC_PORT = 2;
+const CTA_PROTO_DST_PORT = 3;
+/** struct nfgenmsg: family, version, resource id. */
+const FAMILY_HEADER = 4;
+/** linux/netlink.h: connection tracking insists on it, unlike rtnetlink. */
+const NLA_F_NESTED = 0x8000;
+const AF = { 4: 2, 6: 10 } as const;
+
+/** Connection tracking of the namespace that `enter` runs its action in; the socket is opened at first use. */
+export function openConntrack(enter: <T>(action: () => T) => T): Conntrack & { close(): void } {
+  let opened: Netlink | undefined;
+  const socket = () => {
+    opened ??= enter(() => Netlink.open(NETLINK_NETFILTER));
+    return opened;
+  };
+  return {
+    list: (family) => dump(socket(), family, flowOf),
+    delete(family, match) {
+      const doomed = dump(socket(), family, (attributes) => {
+        const flow = flowOf(attributes);
+        return flow !== undefined && match(flow) ? deletion(family, attributes) : undefined;
+      });
+      return doomed.length === 0 ? 0 : deleted(socket().transact(doomed));
+    },
+    close() {
+      opened?.close();
+      opened = undefined;
+    },
+  };
+}
+
+function dump<T>(socket: Netlink, family: 4 | 6, decode: (attributes: Attributes) => T | undefined): T[] {
+  const message = new MessageWriter(IPCTNL_MSG_CT_GET, NLM_F_REQUEST).u8(AF[family]).u8(0).u16(0).finish();
+  const tried = () => `list tracked IPv${family} connections`;
+  return socket.dump({ message, tried }, (answer: Message) => decode(readAttributes(answer.payload, FAMILY_HEADER)));
+}
+
+/** Undefined for a protocol without ports, such as ICMP. Exported for the fuzz test. */
+export function flowOf(attributes: Attributes): Flow | undefined {
+  const original = tupleOf(attributes.get(CTA_TUPLE_ORIG));
+  const reply = tupleOf(attributes.get(CTA_TUPLE_REPLY));
+  if (original === undefined || reply === undefined) return undefined;
+  return { ...original, replySource: reply.source, replySourcePort: reply.sourcePort };
+}
+
+type Tuple = Omit<Flow, "replySource" | "replySourcePort">;
+
+function tupleOf(bytes: Uint8Array | undefined): Tuple | undefined {
+  if (bytes === undefined) return undefined;
+  const parts = readAttributes(bytes);
+  const ip = readAttributes(parts.get(CTA_TUPLE_IP) ?? new Uint8Array());
+  const protocol = readAttributes(parts.get(CTA_TUPLE_PROTO) ?? new Uint8Array());
+  const source = ip.get(CTA_IP_V4_SRC) ?? ip.get(CTA_IP_V6_SRC);
+  const destination = ip.get(CTA_IP_V4_DST) ?? ip.get(CTA_IP_V6_DST);
+  const number = protocol.get(CTA_PROTO_NUM);
+  const sourcePort = protocol.get(CTA_PROTO_SRC_PORT);
+  const destinationPort = protocol.get(CTA_PROTO_DST_PORT);
+  if (!source || !destination || !number || !sourcePort || !destinationPort) return undefined;
+  return {
+    protocol: readU8(number),
+    source: ipFromBytes(source),
+    destination: ipFromBytes(destination),
+    sourcePort: readU16Network(sourcePort),
+    destinationPort: readU16Network(destinationPort),
+  };
+}
+
+/** Deletes exactly the flow that was listed: its number keeps a new one with the same addresses and ports alive. */
+function deletion(family: 4 | 6, attributes: Attributes): Request {
+  const writer = new MessageWriter(IPCTNL_MSG_CT_DELETE, NLM_F_REQUEST).u8(AF[family]).u8(0).u16(0);
+  for (const type of [CTA_TUPLE_ORIG, CTA_ID, CTA_ZONE]) {
+    const payload = attributes.get(type);
+    if (payload !== undefined) writer.attribute(type === CTA_TUPLE_ORIG ? type | NLA_F_NESTED : type, payload);
+  }
+  return { message: writer.finish(), tried: () => `delete a tracked IPv${family} connection` };
+}
+
+function deleted(outcome: readonly (Error | undefined)[]): number {
+  let count = 0;
+  for (const error of outcome) {
+    if (error === undefined) count++;
+    else if (!hasErrno(error, "ENOENT")) throw error;
+  }
+  return count;
 }

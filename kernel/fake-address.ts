@@ -2,7 +2,7 @@ import { contains, equalIp, equalPrefix, type Ip, networkOf, type Prefix, parseP
 import { isLocal } from "./fake-local.ts";
 import { Refusal } from "./fake-refusal.ts";
 import { dropRoutes, dropRoutesFrom, insertConnected, removeConnected } from "./fake-route.ts";
-import type { FakeAddress, FakeLink, FakeStack } from "./fake-state.ts";
+import type { FakeAddress, FakeLink } from "./fake-state.ts";
 import type { AddressSpec, LinkAddress, Scope } from "./kernel.ts";
 
 const LINK_LOCAL_6 = parsePrefix("fe80::/10");

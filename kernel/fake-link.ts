@@ -115,6 +115,9 @@ export function setLink(link: FakeLink, changes: LinkChanges): void {
   if (changes.mtu !== undefined) setMtu(link, changes.mtu);
   if (changes.name !== undefined) rename(link, changes.name);
   if (changes.alias !== undefined) link.alias = changes.alias === "" ? undefined : changes.alias;
+  if (changes.arpNotify !== undefined) {
+    link.stack.sysctl.set(`net/ipv4/conf/${link.name}/arp_notify`, changes.arpNotify ? "1" : "0");
+  }
   if (changes.master !== undefined) setMaster(link, changes.master);
   if (changes.promiscuous !== undefined) link.promiscuous = changes.promiscuous;
   if (changes.up === true) setUp(link);

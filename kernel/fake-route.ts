@@ -1,13 +1,4 @@
-import {
-  contains,
-  equalIp,
-  equalPrefix,
-  formatPrefix,
-  type Ip,
-  isNetwork,
-  networkOf,
-  type Prefix,
-} from "../lib/address.ts";
+import { contains, equalIp, equalPrefix, type Ip, isNetwork, networkOf, type Prefix, widthOf } from "../lib/address.ts";
 import { isBroadcast, isLocal } from "./fake-local.ts";
 import { Refusal } from "./fake-refusal.ts";
 import type { FakeLink, FakeRoute, FakeStack } from "./fake-state.ts";
@@ -128,14 +119,15 @@ function connectedLink(stack: FakeStack, table: number, ip: Ip, through: FakeLin
   return undefined;
 }
 
+/** Only prefix lengths that some route has are tried, so that a table of thousands of routes costs a few look-ups. */
 function mostSpecific(stack: FakeStack, table: number, ip: Ip, through: FakeLink | undefined): FakeRoute | undefined {
-  let best: FakeRoute | undefined;
-  for (const route of allRoutes(stack)) {
-    if (route.table !== table || !contains(route.dst, ip) || (through !== undefined && route.link !== through))
-      continue;
-    if (best === undefined || route.dst.length > best.dst.length) best = route;
+  for (let length = widthOf(ip.family); length >= 0; length--) {
+    if (!stack.routeLengths.has(lengthKey(table, ip.family, length))) continue;
+    const slot = stack.routes.get(keyOf(table, { ip, length })) ?? [];
+    const route = slot.find(({ link }) => through === undefined || link === through);
+    if (route !== undefined) return route;
   }
-  return best;
+  return undefined;
 }
 
 function checkSource(stack: FakeStack, source: Ip | undefined, said: string): void {
@@ -221,14 +213,20 @@ export function* allRoutes(stack: FakeStack): Generator<FakeRoute> {
   for (const slot of stack.routes.values()) yield* slot;
 }
 
-function keyOf(table: number, dst: Prefix): string {
-  return `${table} ${formatPrefix(networkOf(dst))}`;
+/** Text that is equal for prefixes of the same network. */
+function keyOf(table: number, { ip, length }: Prefix): string {
+  return `${lengthKey(table, ip.family, length)} ${ip.value >> BigInt(widthOf(ip.family) - length)}`;
+}
+
+function lengthKey(table: number, family: 4 | 6, length: number): string {
+  return `${table} ${family} ${length}`;
 }
 
 function slotOf(stack: FakeStack, table: number, dst: Prefix): FakeRoute[] {
   const key = keyOf(table, dst);
   const slot = stack.routes.get(key) ?? [];
   stack.routes.set(key, slot);
+  stack.routeLengths.add(lengthKey(table, dst.ip.family, dst.length));
   return slot;
 }
 

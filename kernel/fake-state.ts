@@ -96,6 +96,8 @@ export class FakeStack {
   addresses: FakeAddress[] = [];
   /** By table and destination, each list ordered by priority. */
   readonly routes = new Map<string, FakeRoute[]>();
+  /** Table, family and prefix length of every route that was ever there. */
+  readonly routeLengths = new Set<string>();
   rules: Rule[] = defaultRules();
   /** By link index and address. */
   readonly neighbors = new Map<string, FakeNeighbor>();

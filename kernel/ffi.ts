@@ -22,6 +22,7 @@ const NUMBER = {
   flock: [73, 32],
   fchmod: [91, 52],
   umount2: [166, 39],
+  exit_group: [231, 94],
   mount: [165, 40],
   getdents64: [217, 61],
   openat: [257, 56],
@@ -141,6 +142,13 @@ export function systemCall(tried: string, name: SystemCall, ...args: readonly Ar
   const result = trySystemCall(name, ...args);
   if (result < 0) throw errnoError(-result, { tried });
   return result;
+}
+
+/** Ends the process at once, without the runtime's own clean-up, which costs a short-lived process half a millisecond. Only for
+ *  callers that write through system calls: buffered output would be lost. */
+export function exitNow(status: number): never {
+  trySystemCall("exit_group", status);
+  throw new Error("exit_group returned");
 }
 
 /** errno name of a positive number: `EEXIST`, or `errno 133` for one we have no name for. */

@@ -66,7 +66,6 @@ export function linkAdd(spec: LinkSpec): Uint8Array {
   ifinfo(writer, 0, up, up).attributeText(IFLA_IFNAME, spec.name);
   if (spec.mac !== undefined) writer.attribute(IFLA_ADDRESS, macBytes(spec.mac));
   if (spec.mtu !== undefined) writer.attributeU32(IFLA_MTU, spec.mtu);
-  if (spec.alias !== undefined) writer.attributeText(IFLA_IFALIAS, spec.alias);
   writer.nest(IFLA_LINKINFO, (info) => {
     info.attributeText(IFLA_INFO_KIND, spec.kind);
     if (spec.kind === "veth")

@@ -67,6 +67,7 @@ class LinuxKernel implements Kernel {
       }
     }
     flush();
+    this.nameNewLinks(operations, outcome);
     return outcome;
   }
 
@@ -230,6 +231,15 @@ class LinuxKernel implements Kernel {
     this.watcher = undefined;
     this.firewall = undefined;
     this.tracking = undefined;
+  }
+
+  /** The kernel ignores an alias in the message that creates a link, so the links that were created get theirs afterwards. */
+  private nameNewLinks(operations: readonly Operation[], outcome: (Error | undefined)[]): void {
+    for (const [index, operation] of operations.entries()) {
+      if (operation.do !== "link.add" || operation.link.alias === undefined || outcome[index] !== undefined) continue;
+      const { name: dev, alias } = operation.link;
+      [outcome[index]] = this.attempt([{ do: "link.set", dev, set: { alias } }]);
+    }
   }
 
   private get route(): Netlink {

@@ -5,6 +5,8 @@ export interface Nftables {
   run(commands: readonly string[]): void;
   /** Elements of a set or map; undefined when the table or the set is missing. */
   elements(family: string, table: string, set: string): NftElement[] | undefined;
+  /** Names of the chains of a table; undefined when the table is missing. Costs the same however many elements its sets have. */
+  chains(family: string, table: string): string[] | undefined;
   /** Text of a table as `nft list table`; undefined when it is missing. */
   table(family: string, table: string): string | undefined;
 }

@@ -279,13 +279,17 @@ function planRoutes(desired: Desired, observed: Observed): Operation[] {
       else others.push(route);
     } else if (isOwnRoute(route, desired)) operations.push({ do: "route.delete", route });
   }
-  for (const [key, route] of desired.routes) {
-    const [first, ...more] = present.get(key) ?? [];
-    // Further routes in one slot are equal-cost paths or shadowed copies; none of them leads anywhere for an overlay subnet.
-    for (const extra of more) if (!sameWay(route, extra)) operations.push({ do: "route.delete", route: extra });
-    if (first === undefined || !sameWay(route, first)) operations.push({ do: "route.replace", route });
-  }
+  for (const [key, route] of desired.routes) operations.push(...routeChanges(route, present.get(key) ?? []));
   return operations;
+}
+
+/** What else is in a wanted slot are equal-cost paths to a subnet that only its own node has. Replacing is one step for the first
+ *  of them, so that a subnet that moved to another node is never without a way. */
+function routeChanges(route: Route, present: readonly Route[]): Operation[] {
+  const wrong = present.filter((other) => !sameWay(route, other));
+  const removed = wrong.length < present.length ? wrong : wrong.slice(1);
+  const operations = removed.map((other): Operation => ({ do: "route.delete", route: other }));
+  return wrong.length < present.length ? operations : [...operations, { do: "route.replace", route }];
 }
 
 function isOwnRoute(route: Route, desired: Desired): boolean {

@@ -1,6 +1,7 @@
 import type { AddressSpec, BridgeSpec, FdbEntry, Neighbor, Route, Rule, VxlanSpec } from "../kernel/kernel.ts";
 import { type Family, firstOf, halves, hostPrefix, type Ip, offsetIp, type Prefix } from "../lib/address.ts";
 import type { Cluster, ClusterNode, NodeSubnets, Overlay } from "./cluster.ts";
+import type { LocalNetwork } from "./cni-config.ts";
 import { isolationCommands } from "./isolation.ts";
 import { AGENT_TABLE, addressKey, fdbKey, neighborKey, routeKey, ruleKey } from "./key.ts";
 import { LEAST_MTU_IPV6, type MtuChoice, overlayMtu } from "./mtu.ts";
@@ -35,6 +36,8 @@ export interface Desired {
   readonly sysctls: readonly Sysctl[];
   /** nft commands that replace our table; empty when no overlay is isolated. */
   readonly isolation: readonly string[];
+  /** What CNI configuration describes: this node's part of each overlay. */
+  readonly networks: readonly LocalNetwork[];
   readonly mtu: MtuChoice;
   /** What of the cluster's definition this node can't have, in sentences. */
   readonly omitted: readonly string[];
@@ -103,6 +106,7 @@ export function tableOf({ cluster, self, underlay, ipv6 }: TableInput): Desired 
     bridges,
     sysctls: overlays.length > 0 ? sysctlsFor(dev, overlays, v6) : [],
     isolation: isolationCommands(overlays),
+    networks: overlays.map((overlay) => networkOf(overlay, overlays, self, mtu.mtu)),
     mtu,
     omitted: v6Problem === undefined ? [] : [v6Problem],
   };
@@ -153,8 +157,7 @@ function addAddress(draft: Draft, dev: string, address: Prefix): void {
 
 function addBridge(draft: Draft, overlay: Overlay, self: ClusterNode, mtu: number): BridgeSpec {
   const name = bridgeName("m", overlay.name);
-  const subnets = subnetsOf(self, overlay);
-  const gateways = [subnets.v4, subnets.v6].flatMap((subnet) => (subnet === undefined ? [] : gatewayOf(subnet)));
+  const gateways = listed(subnetsOf(self, overlay)).map(gatewayOf);
   for (const gateway of gateways) addAddress(draft, name, gateway);
   const mac = gateways[0] === undefined ? {} : { mac: bridgeMac(gateways[0].ip) };
   return { kind: "bridge", name, ...mac, mtu, up: true, alias: `${OWNER_ALIAS} ${overlay.name}` };
@@ -217,6 +220,19 @@ function subnetsOf(node: ClusterNode, overlay: Overlay): NodeSubnets {
     v4: overlay.v4 === undefined ? undefined : subnets?.v4,
     v6: overlay.v6 === undefined ? undefined : subnets?.v6,
   };
+}
+
+function listed({ v4, v6 }: NodeSubnets): Prefix[] {
+  return [v4, v6].flatMap((subnet) => subnet ?? []);
+}
+
+function networkOf(overlay: Overlay, all: readonly Overlay[], self: ClusterNode, mtu: number): LocalNetwork {
+  const ranges = listed(subnetsOf(self, overlay)).map((subnet) => ({
+    subnet: halves(subnet)[0],
+    gateway: gatewayOf(subnet).ip,
+  }));
+  const inside = all.flatMap(({ v4, v6 }) => [v4, v6].flatMap((range) => range?.subnet ?? []));
+  return { name: overlay.name, bridge: bridgeName("m", overlay.name), mtu, ranges, inside };
 }
 
 function sysctlsFor(vtep: string, overlays: readonly Overlay[], v6: boolean): Sysctl[] {

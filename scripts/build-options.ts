@@ -7,6 +7,8 @@ export const OPTIONS: readonly string[] = [
   "--format=esm",
   // What a plugin call doesn't use lies in chunks of its own that it never loads.
   "--splitting",
+  // A plugin call is over before compiled code would pay; the daemon and the commands go back to the normal policy.
+  "--compile-jit-policy=100",
   // An import that can't be resolved fails here and not at run time.
   "--reject-unresolved",
   // A root program must not take settings or code from whatever directory it is started in.

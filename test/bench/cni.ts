@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { CniHost, type Reply, type Request } from "./cni-host.ts";
+import type { Reply, Request, Spec } from "./cni-host.ts";
+import { Host } from "./host.ts";
 import { type Benchmark, type Measurement, summarise } from "./measurement.ts";
 import { paired } from "./paired.ts";
 import { chainOf, type NetworkOptions, OURS, REFERENCE } from "./plugins.ts";
@@ -69,8 +70,8 @@ async function compare(
   request: Request,
   runs: number,
 ): Promise<{ ours: Reply[]; theirs: Reply[] }> {
-  const ours = new CniHost({ path: OURS, steps: chainOf(OURS, options) });
-  const theirs = new CniHost({ path: REFERENCE, steps: chainOf(REFERENCE, options) });
+  const ours = hostOf(OURS, options);
+  const theirs = hostOf(REFERENCE, options);
   try {
     return await paired(
       runs,
@@ -80,6 +81,11 @@ async function compare(
   } finally {
     await Promise.all([ours.close(), theirs.close()]);
   }
+}
+
+function hostOf(path: string, options: NetworkOptions): Host<Request, Reply> {
+  const spec: Spec = { path, steps: chainOf(path, options) };
+  return new Host<Request, Reply>(join(import.meta.dir, "cni-host.ts"), spec);
 }
 
 function timesOf(

@@ -13,7 +13,7 @@ export interface Step {
   /** Path of the executable. */
   readonly plugin: string;
   /** Network configuration, without name, cniVersion and prevResult. */
-  readonly config: Readonly<Record<string, unknown>>;
+  readonly config: { readonly type: string; readonly ipam?: object };
 }
 
 export interface NetworkOptions {

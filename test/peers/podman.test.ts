@@ -50,7 +50,6 @@ async function openPodman(conflist: string): Promise<Runtime> {
       await podman(machine, ["restart", "--time", "0", container.name]);
       return inspect(machine, container.name);
     },
-    lateDel: false,
     remove: async (container) => {
       await podman(machine, ["rm", "--force", "--time", "0", container.name]);
     },
@@ -73,7 +72,7 @@ describePeer("podman", { programs: ["podman", "runc", "busybox", "curl"] }, func
   this.timeout(60_000);
   for (const { title, conflist } of networkCases("0.4.0", false)) {
     describe(`with ${title}`, () => {
-      runtimeCases(() => openPodman(conflist));
+      runtimeCases({ restarts: true, lateDel: false }, () => openPodman(conflist));
     });
   }
 });

@@ -24,3 +24,5 @@ for (const hostname of addresses) {
   });
 }
 console.log("ready");
+
+export {};

@@ -132,17 +132,18 @@ export class Machine {
 
 /** The text before the first line end of a stream, or all of it; the rest is read and dropped. */
 async function firstLine(stream: ReadableStream<Uint8Array>): Promise<string> {
-  const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
+  const reader = stream.getReader();
+  const decoder = new TextDecoder();
   let text = "";
   while (!text.includes("\n")) {
     const { done, value } = await reader.read();
     if (done) return text;
-    text += value;
+    text += decoder.decode(value, { stream: true });
   }
-  void drain(reader);
+  void drain(() => reader.read());
   return text.slice(0, text.indexOf("\n"));
 }
 
-async function drain(reader: ReadableStreamDefaultReader<string>): Promise<void> {
-  for (;;) if ((await reader.read()).done) return;
+async function drain(read: () => Promise<{ done: boolean }>): Promise<void> {
+  for (;;) if ((await read()).done) return;
 }

@@ -19,10 +19,8 @@ export interface Runtime {
   run(name: string, published: boolean): Promise<Container>;
   /** Runs a command in a container and gives its output; throws when it fails. */
   exec(container: Container, argv: readonly string[]): Promise<string>;
-  /** Stops the container and starts it again; undefined where the runtime's tool can't with CNI. */
-  readonly restart: ((container: Container) => Promise<Container>) | undefined;
-  /** True when the container's namespace is gone by the time the runtime calls DEL. */
-  readonly lateDel: boolean;
+  /** Stops the container and starts it again. */
+  restart(container: Container): Promise<Container>;
   remove(container: Container): Promise<void>;
   stop(): Promise<void>;
 }
@@ -44,8 +42,15 @@ interface Addresses {
   readonly v6: string;
 }
 
+export interface RuntimeTraits {
+  /** False where the runtime's tool can't start a container again with CNI. */
+  readonly restarts: boolean;
+  /** True when the container's namespace is gone by the time the runtime calls DEL. */
+  readonly lateDel: boolean;
+}
+
 /** The tests that every runtime must pass, whichever network configuration it was given. */
-export function runtimeCases(open: () => Promise<Runtime>): void {
+export function runtimeCases(traits: RuntimeTraits, open: () => Promise<Runtime>): void {
   let runtime: Runtime;
   let machine: Machine;
   let web: Container;
@@ -61,7 +66,7 @@ export function runtimeCases(open: () => Promise<Runtime>): void {
   };
 
   /** The reference keeps masquerade rules when DEL comes after the namespace has gone. */
-  const leaks = () => TESTING_REFERENCE && runtime.lateDel;
+  const leaks = () => TESTING_REFERENCE && traits.lateDel;
 
   before(async () => {
     runtime = await open();
@@ -137,17 +142,18 @@ export function runtimeCases(open: () => Promise<Runtime>): void {
     expect(seen.split(" ")[0]).to.equal(INTERNET.v4);
   });
 
-  it("is reachable as before after a restart", async function () {
-    if (runtime.restart === undefined) return this.skip();
-    await udp.stop();
-    web = await runtime.restart(web);
-    const { v4, v6 } = await addresses(machine, web);
-    marks.push(v4, v6);
-    udp = await startUdp(machine, web);
-    expect(await curl(machine, "internet", `http://${NODE.v4}:${PORTS.tcp}/`)).to.equal("web");
-    expect(await ask(runtime, other, v4, PORTS.containerTcp)).to.equal("web");
-    expect((await udpFromInternet(machine)).split(" ")[0]).to.equal(INTERNET.v4);
-  });
+  if (traits.restarts) {
+    it("is reachable as before after a restart", async () => {
+      await udp.stop();
+      web = await runtime.restart(web);
+      const { v4, v6 } = await addresses(machine, web);
+      marks.push(v4, v6);
+      udp = await startUdp(machine, web);
+      expect(await curl(machine, "internet", `http://${NODE.v4}:${PORTS.tcp}/`)).to.equal("web");
+      expect(await ask(runtime, other, v4, PORTS.containerTcp)).to.equal("web");
+      expect((await udpFromInternet(machine)).split(" ")[0]).to.equal(INTERNET.v4);
+    });
+  }
 
   it("leaves no lease, link or rule when its containers are removed", async function () {
     await udp.stop();

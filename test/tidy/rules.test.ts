@@ -130,6 +130,11 @@ const CASES: readonly Case[] = [
       "ipam/range.ts": "",
     },
   },
+  {
+    rule: "systemd units clear the variables that load code into Bun",
+    bad: { "packaging/a.service": "[Service]\nExecStart=/usr/bin/dcos-net agent\n" },
+    good: { "packaging/a.service": "[Service]\nUnsetEnvironment=BUN_BE_BUN BUN_OPTIONS\n" },
+  },
 ];
 
 function treeOf(tree: Tree): SourceFile[] {

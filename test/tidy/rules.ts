@@ -78,6 +78,7 @@ export const RULES: readonly Rule[] = [
   { name: `no line of TypeScript over ${COLUMNS_MAX} columns`, check: longLines },
   { name: "files end in one newline", check: fileEnds },
   { name: "unit tests mirror a source file", check: unitTestsMirror },
+  { name: "systemd units clear the variables that load code into Bun", check: unitsClearVariables },
 ];
 
 function importsBetweenRooms(files: readonly SourceFile[]): string[] {
@@ -181,6 +182,14 @@ function unitTestsMirror(files: readonly SourceFile[]): string[] {
       }
       return [];
     });
+}
+
+/** See docs/decisions/002-bun-compiled-executable.md. */
+function unitsClearVariables(files: readonly SourceFile[]): string[] {
+  return files
+    .filter(({ path }) => path.endsWith(".service"))
+    .filter(({ text }) => !/^UnsetEnvironment=BUN_BE_BUN BUN_OPTIONS$/m.test(text))
+    .map(({ path }) => path);
 }
 
 /** Generated and recorded files are as long as they are. */

@@ -1,0 +1,90 @@
+import { Command, CommanderError } from "commander";
+import { messageOf, NetError } from "../lib/error.ts";
+import { type App, createApp, EXIT } from "./app.ts";
+import { addAgent } from "./commands/agent.ts";
+import { addCni } from "./commands/cni.ts";
+import { addCompletion } from "./commands/completion.ts";
+import { addConfig } from "./commands/config.ts";
+import { addIpam } from "./commands/ipam.ts";
+import { addLab } from "./commands/lab.ts";
+import { addOverlay } from "./commands/overlay.ts";
+import { addPreflight } from "./commands/preflight.ts";
+import { addStatus } from "./commands/status.ts";
+import { terminal } from "./output.ts";
+import { VERSION } from "./version.ts";
+
+const AFTER_HELP = `
+Exit status: 0 good; 1 failed, or not healthy; 2 wrong usage.
+Settings: --config FILE (JSON), then environment DCOS_NET_<KEY>; see \`dcos-net config show\`.
+
+Examples:
+  dcos-net preflight                      can this machine do it all?
+  dcos-net lab up --nodes 3               a cluster on this machine
+  dcos-net lab run --node 1 --name web -- dcos-net lab serve --port 80
+  dcos-net agent --nodes nodes.json       the daemon of a node
+  dcos-net status                         how is it doing?
+  dcos-net overlay explain 9.0.2.5        whose address is that, and how is it reached?
+  dcos-net cni install --dir /opt/cni/bin the plugins for podman, containerd, Mesos`;
+
+/** The whole command line, as a tree that commander parses and completion scripts are made from. */
+export function commandTree(app: App): Command {
+  const program = new Command("dcos-net")
+    .description("Container networking for Mesos, Docker and CNI hosts.")
+    .version(VERSION, "--version", "print the version")
+    .helpOption("-h, --help", "explain a command")
+    .option("--config <file>", "read settings from this file")
+    .on("option:config", (file: string) => {
+      app.configFile = file;
+    })
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => app.out.line(text.trimEnd()),
+      writeErr: (text) => app.out.note(text.trimEnd()),
+    })
+    .showHelpAfterError("(add --help for an explanation)")
+    .addHelpText("after", AFTER_HELP);
+  addAgent(program, app);
+  addStatus(program, app);
+  addOverlay(program, app);
+  addIpam(program, app);
+  addCni(program, app);
+  addPreflight(program, app);
+  addConfig(program, app);
+  addLab(program, app);
+  addCompletion(program, app);
+  return program;
+}
+
+/** Runs one command line (without the program's name) and returns its exit status. */
+export async function runCommandLine(args: readonly string[], app: App): Promise<number> {
+  const program = commandTree(app);
+  try {
+    await program.parseAsync(args, { from: "user" });
+    return app.exitCode;
+  } catch (error) {
+    // Commander has printed help, version or refusal by itself.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.good : EXIT.usage;
+    report(error, args, app);
+    return EXIT.bad;
+  }
+}
+
+/** The command line as a process: arguments and environment from the operating system. */
+export async function main(): Promise<void> {
+  process.exitCode = await runCommandLine(process.argv.slice(2), createApp(terminal, process.env));
+}
+
+/** Failures of the outside world in a sentence, or as JSON for callers that asked for JSON. Our own mistakes keep their stack. */
+function report(error: unknown, args: readonly string[], { out }: App): void {
+  if (!(error instanceof NetError)) {
+    out.note(error instanceof Error ? (error.stack ?? error.message) : messageOf(error));
+    return;
+  }
+  const own = args.includes("--") ? args.slice(0, args.indexOf("--")) : args;
+  if (!own.includes("--json")) {
+    out.note(`dcos-net: ${error.message}`);
+    return;
+  }
+  const { code, tried, said, remedy, errno } = error;
+  out.note(JSON.stringify({ error: { code, tried, said, remedy, errno } }));
+}

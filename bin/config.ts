@@ -1,0 +1,148 @@
+import { messageOf, NetError } from "../lib/error.ts";
+import type { Level } from "../lib/log.ts";
+import { nearest } from "./nearest.ts";
+
+/** Where settings are read from when `--config` names no other file. The file may be missing. */
+export const DEFAULT_CONFIG_FILE = "/etc/dcos-net/config.json";
+const ENVIRONMENT_PREFIX = "DCOS_NET_";
+const LEVELS: readonly Level[] = ["debug", "info", "warn", "error"];
+
+/** One key of the configuration. */
+export interface Setting<T extends string | number = string | number> {
+  /** What a value may be, in words. */
+  readonly type: string;
+  /** `ms` and the like; undefined for text. */
+  readonly unit: string | undefined;
+  readonly fallback: T;
+  readonly doc: string;
+  /** The value that JSON or the text of an environment variable stands for; undefined when it stands for none. */
+  readonly accept: (value: unknown) => T | undefined;
+}
+
+const text = (fallback: string, doc: string): Setting<string> => ({
+  type: "text of at most 253 characters",
+  unit: undefined,
+  fallback,
+  doc,
+  accept: (value) => (typeof value === "string" && value.length <= 253 ? value : undefined),
+});
+
+const path = (fallback: string, doc: string): Setting<string> => ({
+  type: "absolute path",
+  unit: undefined,
+  fallback,
+  doc,
+  accept: (value) => (typeof value === "string" && /^\/[^\0]{0,4000}$/.test(value) ? value : undefined),
+});
+
+const integer = (fallback: number, unit: string, least: number, most: number, doc: string): Setting<number> => ({
+  type: `whole number from ${least} to ${most}`,
+  unit,
+  fallback,
+  doc,
+  accept(value) {
+    const number = typeof value === "string" && /^\d{1,9}$/.test(value) ? Number(value) : value;
+    return typeof number === "number" && Number.isInteger(number) && number >= least && number <= most
+      ? number
+      : undefined;
+  },
+});
+
+const level = (fallback: Level, doc: string): Setting<Level> => ({
+  type: `one of ${LEVELS.join(", ")}`,
+  unit: undefined,
+  fallback,
+  doc,
+  accept: (value) => LEVELS.find((name) => name === value),
+});
+
+/** Every setting there is: the one place for its key, type, unit, default and meaning. */
+export const SCHEMA = {
+  node: text("", "name of this node in the nodes file; empty stands for the host name"),
+  nodes_file: path("/etc/dcos-net/nodes.json", "the cluster: its overlays and its nodes"),
+  run_dir: path("/run/dcos-net", "status and lock of the agent; lost at reboot"),
+  cni_dir: path("/etc/cni/net.d", "where CNI configuration goes: <overlay>.conf for Mesos, <overlay>.conflist for others"),
+  data_dir: path("/var/lib/cni/networks", "address leases, in the layout of the reference host-local plugin"),
+  lab_dir: path("/run/dcos-net/lab", "clusters made by `dcos-net lab`; lost at reboot"),
+  log_level: level("info", "least important lines that the agent logs"),
+  kernel_poll_ms: integer(500, "ms", 50, 5000, "how often the agent asks the kernel whether something has changed"),
+  nodes_poll_ms: integer(1000, "ms", 100, 60_000, "how often the agent looks whether the nodes file has changed"),
+  resync_ms: integer(30_000, "ms", 1000, 3_600_000, "longest time between two comparisons of the whole kernel state"),
+} as const satisfies Readonly<Record<string, Setting>>;
+
+export type Key = keyof typeof SCHEMA;
+/** A checked value for every key. */
+export type Config = { readonly [K in Key]: (typeof SCHEMA)[K]["fallback"] };
+/** Where a value came from: `default`, the file's path, or the environment variable's name. */
+export type Origins = Readonly<Record<Key, string>>;
+
+export interface ConfigSources {
+  /** Content of the configuration file; undefined when there is none. */
+  readonly text: string | undefined;
+  /** Its path, for messages. */
+  readonly file: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+export const KEYS = Object.keys(SCHEMA) as Key[];
+
+/** Environment variable that overrides a key: `DCOS_NET_RUN_DIR` for `run_dir`. */
+export function variableOf(key: Key): string {
+  return `${ENVIRONMENT_PREFIX}${key.toUpperCase()}`;
+}
+
+export function isKey(word: string): word is Key {
+  return Object.hasOwn(SCHEMA, word);
+}
+
+/** Default, then file, then environment, each overriding the one before. Throws a NetError `invalid` that lists every problem:
+ *  keys that don't exist, with the nearest that does, and values of the wrong type. */
+export function readConfig({ text: content, file, env }: ConfigSources): { config: Config; origins: Origins } {
+  const problems: string[] = [];
+  const given = content === undefined ? {} : parseObject(content, file, problems);
+  for (const key of Object.keys(given)) {
+    if (!isKey(key)) problems.push(`${file}: there is no key ${JSON.stringify(key)}${hint(key)}`);
+  }
+  const values: Partial<Record<Key, string | number>> = {};
+  const origins: Partial<Record<Key, string>> = {};
+  for (const key of KEYS) {
+    const variable = variableOf(key);
+    const set = env[variable];
+    const [value, origin] = set !== undefined ? [set, variable] : [given[key], file];
+    const accepted = value === undefined ? SCHEMA[key].fallback : SCHEMA[key].accept(value);
+    if (accepted === undefined) problems.push(wrongValue(key, value, origin));
+    values[key] = accepted ?? SCHEMA[key].fallback;
+    origins[key] = value === undefined ? "default" : origin;
+  }
+  if (problems.length > 0) {
+    throw new NetError("invalid", { tried: "read the configuration", said: problems.join("; "), remedy: REMEDY });
+  }
+  return { config: values as Config, origins: origins as Origins };
+}
+
+const REMEDY = "see `dcos-net config show` for the keys and `dcos-net config explain KEY` for one of them";
+
+/** The nearest key in words that follow a refusal; empty when none is near. */
+export function hint(key: string): string {
+  const meant = nearest(key, KEYS);
+  return meant === undefined ? "" : `, did you mean "${meant}"?`;
+}
+
+function parseObject(content: string, file: string, problems: string[]): Readonly<Record<string, unknown>> {
+  try {
+    const value: unknown = JSON.parse(content);
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+      return value as Readonly<Record<string, unknown>>;
+    }
+    problems.push(`${file}: must be a JSON object`);
+  } catch (error) {
+    problems.push(`${file}: isn't JSON: ${messageOf(error)}`);
+  }
+  return {};
+}
+
+function wrongValue(key: Key, value: unknown, origin: string): string {
+  const shown = JSON.stringify(value).slice(0, 80);
+  const where = origin === variableOf(key) ? origin : `${origin}: ${key}`;
+  return `${where} must be ${SCHEMA[key].type}, not ${shown}`;
+}

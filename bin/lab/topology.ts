@@ -1,0 +1,86 @@
+import { tryParsePrefix } from "../../lib/address.ts";
+import { NetError } from "../../lib/error.ts";
+
+/** More agents than this don't fit a machine's memory in reason: each takes about 60 MB. */
+export const MOST_NODES = 64;
+
+/** An overlay of a lab, in the words of the nodes file. */
+export interface LabOverlay {
+  readonly name: string;
+  readonly subnet?: string;
+  readonly prefix?: number;
+  readonly subnet6?: string;
+  readonly prefix6?: number;
+  readonly isolated?: boolean;
+}
+
+/** A host of a lab on its underlay. Its link there is called `eth0`. */
+export interface LabNode {
+  readonly name: string;
+  readonly address: string;
+  /** Absent in an IPv4-only lab. */
+  readonly address6?: string;
+}
+
+/** Prefix length of each host's part of an overlay, as DC/OS chooses it. */
+const NODE_PREFIX = { 4: 24, 6: 80 } as const;
+/** The overlay of a lab that names none: the addresses of DC/OS' `dcos` and `dcos6` in one overlay of both families. */
+const DEFAULT_OVERLAY: LabOverlay = {
+  name: "dcos",
+  subnet: "9.0.0.0/8",
+  prefix: NODE_PREFIX[4],
+  subnet6: "fd01:b::/64",
+  prefix6: NODE_PREFIX[6],
+};
+const LAST_NODE_ADDRESS = 250;
+
+/** Prefix lengths of the underlay that the hosts' addresses are on. */
+export const UNDERLAY_PREFIX = { 4: 24, 6: 64 } as const;
+
+/** The hosts `n1` … `n<count>` with their underlay addresses 10.77.0.x/24 and fd77::x/64. Throws a NetError `invalid`. */
+export function labNodes(count: number, ipv4Only: boolean): LabNode[] {
+  if (!Number.isInteger(count) || count < 1 || count > Math.min(MOST_NODES, LAST_NODE_ADDRESS)) {
+    throw new NetError("invalid", { tried: `make a lab of ${count} hosts`, said: `a lab has 1 to ${MOST_NODES}` });
+  }
+  return Array.from({ length: count }, (_, index) => {
+    const number = index + 1;
+    const node = { name: `n${number}`, address: `10.77.0.${number}` };
+    return ipv4Only ? node : { ...node, address6: `fd77::${number.toString(16)}` };
+  });
+}
+
+/** The overlay written as `NAME=SUBNET[,SUBNET6][,isolated]`. Throws a NetError `invalid`; whether the subnets suit an overlay
+ *  is for the parser of the nodes file to say. */
+export function parseOverlay(spec: string): LabOverlay {
+  const [, name = "", rest = ""] = /^([^=]*)=(.*)$/.exec(spec) ?? [];
+  let overlay: LabOverlay = { name };
+  for (const item of rest.split(",")) {
+    const family = tryParsePrefix(item)?.ip.family;
+    if (family === 4 && overlay.subnet === undefined) overlay = { ...overlay, subnet: item, prefix: NODE_PREFIX[4] };
+    else if (family === 6 && overlay.subnet6 === undefined) {
+      overlay = { ...overlay, subnet6: item, prefix6: NODE_PREFIX[6] };
+    } else if (item === "isolated") overlay = { ...overlay, isolated: true };
+    else throw badOverlay(spec, `${JSON.stringify(item)} is neither a subnet of a family not yet given nor "isolated"`);
+  }
+  if (name === "" || (overlay.subnet ?? overlay.subnet6) === undefined) {
+    throw badOverlay(spec, "a name and a subnet are needed");
+  }
+  return overlay;
+}
+
+function badOverlay(spec: string, said: string): NetError {
+  return new NetError("invalid", {
+    tried: `read overlay ${JSON.stringify(spec.slice(0, 100))}`,
+    said,
+    remedy: "write for example dev=10.90.0.0/16,fd01:90::/64,isolated",
+  });
+}
+
+/** Content of the nodes file of a lab. Without overlays there is `dcos`, with both families or with IPv4 only. */
+export function nodesFileOf(nodes: readonly LabNode[], overlays: readonly LabOverlay[], ipv4Only: boolean): string {
+  const wanted = overlays.length > 0 ? overlays : [DEFAULT_OVERLAY];
+  const kept = ipv4Only ? wanted.map(({ subnet6: _, prefix6: __, ...overlay }) => overlay) : wanted;
+  // The index is written down, so that removing a node from the file moves no other node's addresses.
+  const indexed = nodes.map((node, index) => ({ ...node, index }));
+  return `${JSON.stringify({ overlays: kept, nodes: indexed }, null, 2)}\n`;
+}

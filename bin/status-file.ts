@@ -1,0 +1,77 @@
+import type { Files } from "../lib/files.ts";
+import { isAlive, type ProcessId } from "./process.ts";
+
+const VERSION = 1;
+const LARGEST_FILE = 1 << 20;
+
+/** What an agent says of itself, in `<run_dir>/status.json`, replaced as a whole after each pass. Times are RFC 3339, UTC. */
+export interface AgentStatus {
+  readonly version: typeof VERSION;
+  readonly process: ProcessId;
+  readonly node: string;
+  readonly nodesFile: string;
+  readonly startedAt: string;
+  readonly writtenAt: string;
+  /** End of the last pass in which everything was found or made as it should be. */
+  readonly lastSuccess?: string;
+  /** Why the last pass failed; absent when it didn't. */
+  readonly failure?: string;
+  readonly failuresInARow: number;
+  /** Why the nodes file as it is now can't be used; the one before stays in force. */
+  readonly nodesFileProblem?: string;
+  /** What of the cluster's definition this node can't have, and what stands in the way, in sentences. */
+  readonly warnings: readonly string[];
+  readonly mtu?: { readonly bytes: number; readonly reason: string };
+  readonly overlays: readonly string[];
+  readonly counts: {
+    readonly peers: number;
+    readonly passes: number;
+    readonly changes: number;
+    /** Changes that put back what somebody else had removed or altered. */
+    readonly repairs: number;
+  };
+  /** The last repairs, newest first. */
+  readonly repaired: readonly { readonly at: string; readonly objects: readonly string[] }[];
+}
+
+export function statusPath(runDir: string): string {
+  return `${runDir}/status.json`;
+}
+
+export function writeStatus(files: Files, runDir: string, status: Omit<AgentStatus, "version">): void {
+  const content: AgentStatus = { version: VERSION, ...status };
+  files.replace(statusPath(runDir), `${JSON.stringify(content, null, 2)}\n`, 0o644);
+}
+
+/** The last status written; undefined when there is none or when it is of another version of the program. */
+export function readStatus(files: Files, runDir: string): AgentStatus | undefined {
+  const bytes = files.read(statusPath(runDir), LARGEST_FILE);
+  if (bytes === undefined) return undefined;
+  try {
+    const status = JSON.parse(new TextDecoder().decode(bytes)) as AgentStatus;
+    return status.version === VERSION ? status : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A status with the news of it, worst first. */
+export interface Health {
+  readonly healthy: boolean;
+  readonly news: readonly string[];
+}
+
+/** Judges a status: an agent that runs, that succeeded in its last pass and that uses the nodes file as it is, is healthy. */
+export function healthOf(status: AgentStatus | undefined, runDir: string): Health {
+  if (status === undefined) {
+    return { healthy: false, news: [`no agent has run here (${runDir}): start one with \`dcos-net agent\``] };
+  }
+  const bad: string[] = [];
+  if (!isAlive(status.process)) {
+    bad.push(`the agent (process ${status.process.pid}) has ended; the overlay stays as it left it: start it again`);
+  }
+  if (status.failure !== undefined) bad.push(`failed ${status.failuresInARow} times in a row: ${status.failure}`);
+  else if (status.lastSuccess === undefined) bad.push("the first pass is not over yet");
+  if (status.nodesFileProblem !== undefined) bad.push(status.nodesFileProblem);
+  return { healthy: bad.length === 0, news: [...bad, ...status.warnings] };
+}

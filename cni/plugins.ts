@@ -1,0 +1,21 @@
+import { bridgePlugin } from "./bridge.ts";
+import { hostLocal } from "./host-local.ts";
+import { loopback } from "./loopback.ts";
+import type { Plugin } from "./protocol.ts";
+
+const dcos = bridgePlugin("dcos", "dcos-net plugin: bridge, addresses, masquerading and host ports in one process", true);
+const bridge = bridgePlugin("bridge", "dcos-net in place of the reference bridge plugin", false);
+
+/** Every name that the executable answers to as a plugin. */
+const PLUGINS: Readonly<Record<string, Plugin>> = {
+  dcos,
+  bridge,
+  "dcos-ipam": hostLocal,
+  "host-local": hostLocal,
+  loopback,
+};
+
+/** The plugin of a name, or undefined. */
+export function pluginFor(name: string): Plugin | undefined {
+  return Object.hasOwn(PLUGINS, name) ? PLUGINS[name] : undefined;
+}
