@@ -1,5 +1,5 @@
-import { serve } from "../cni/protocol.ts";
 import { pluginFor } from "../cni/plugins.ts";
+import { serve } from "../cni/protocol.ts";
 import { exitNow } from "../kernel/ffi.ts";
 import { linuxFiles, readAll, writeAll } from "../kernel/file.ts";
 import type { Kernel } from "../kernel/kernel.ts";
@@ -12,7 +12,8 @@ const name = process.argv0.slice(process.argv0.lastIndexOf("/") + 1);
 const plugin = pluginFor(name) ?? (process.env["CNI_COMMAND"] === undefined ? undefined : pluginFor("dcos"));
 
 if (plugin === undefined) {
-  await import("./cli.ts");
+  const { main } = await import("./cli.ts");
+  await main();
 } else {
   let kernel: Kernel | undefined;
   const status = serve(plugin, {

@@ -1,16 +1,16 @@
+import { describeRoute } from "../kernel/encode.ts";
+import type { Kernel, Link } from "../kernel/kernel.ts";
 import { contains, equalIp, equalPrefix, formatPrefix } from "../lib/address.ts";
 import { NetError } from "../lib/error.ts";
-import type { Kernel, Link } from "../kernel/kernel.ts";
-import { describeRoute } from "../kernel/encode.ts";
 import { type BridgeConfig, readBridgeConfig } from "./bridge-config.ts";
-import { type FirewallRequest, verify } from "./bridge-firewall.ts";
 import { missingGateways } from "./bridge-device.ts";
+import { type FirewallRequest, verify } from "./bridge-firewall.ts";
 import { gatewayPrefixes } from "./container-link.ts";
 import { CNI_ERROR, CniError } from "./error.ts";
 import { ipamCheck } from "./ipam.ts";
 import type { Call, Host } from "./protocol.ts";
 import { readRuntimeRequest } from "./request.ts";
-import { readPrevResult, type Result } from "./result.ts";
+import { type Result, readPrevResult } from "./result.ts";
 import { inSandbox, requireNetns } from "./sandbox.ts";
 
 /** CHECK of the bridge plugins: compares what ADD answered with what is there, and names the first thing that isn't. What later
@@ -67,7 +67,9 @@ function checkAddressing(container: Kernel, call: Call, result: Result): void {
     const found = routes.some(
       (present) =>
         equalPrefix(present.dst, route.dst) &&
-        (route.dst.length === 0 || route.gw === undefined || (present.gateway !== undefined && equalIp(present.gateway, route.gw))),
+        (route.dst.length === 0 ||
+          route.gw === undefined ||
+          (present.gateway !== undefined && equalIp(present.gateway, route.gw))),
     );
     if (!found) throw missing(`route ${describeRoute({ dst: route.dst })} in ${call.netnsPath}`);
   }
@@ -77,8 +79,10 @@ function checkHostEnd(kernel: Kernel, inside: Link, bridge: Link, config: Bridge
   const end = inside.peer === undefined ? undefined : kernel.linkAt(inside.peer);
   if (end === undefined) throw missing(`the host's end of ${inside.name}`);
   if (end.master !== bridge.index) throw wrong(`link ${end.name}`, `it is not a port of ${config.bridge}`);
-  if (config.hairpinMode && end.bridgePort?.hairpin !== true) throw wrong(`bridge port ${end.name}`, "hairpin mode is off");
-  if (config.portIsolation && end.bridgePort?.isolated !== true) throw wrong(`bridge port ${end.name}`, "it is not isolated");
+  if (config.hairpinMode && end.bridgePort?.hairpin !== true)
+    throw wrong(`bridge port ${end.name}`, "hairpin mode is off");
+  if (config.portIsolation && end.bridgePort?.isolated !== true)
+    throw wrong(`bridge port ${end.name}`, "it is not isolated");
 }
 
 function checkGateways(kernel: Kernel, config: BridgeConfig, result: Result): void {
@@ -88,7 +92,11 @@ function checkGateways(kernel: Kernel, config: BridgeConfig, result: Result): vo
 }
 
 function missing(what: string): NetError {
-  return new NetError("not-found", { tried: `find ${what}`, said: "it is missing", remedy: "DEL and ADD the container" });
+  return new NetError("not-found", {
+    tried: `find ${what}`,
+    said: "it is missing",
+    remedy: "DEL and ADD the container",
+  });
 }
 
 function wrong(what: string, said: string): NetError {

@@ -34,6 +34,8 @@ function collectLinks(call: Call, host: Host): void {
   const stale = host
     .kernel()
     .links()
-    .filter(({ kind, alias }) => kind === "veth" && alias?.startsWith(networkAlias(network)) === true && !valid.has(alias));
+    .filter(
+      ({ kind, alias }) => kind === "veth" && alias?.startsWith(networkAlias(network)) === true && !valid.has(alias),
+    );
   host.kernel().apply(stale.map(({ name }) => ({ do: "link.delete", dev: name })));
 }

@@ -1,17 +1,25 @@
+import type { Kernel } from "../kernel/kernel.ts";
 import { type Family, networkOf, offsetIp, parsePrefix } from "../lib/address.ts";
 import { messageOf, NetError } from "../lib/error.ts";
-import type { Kernel, Link } from "../kernel/kernel.ts";
+import { checkBridge } from "./bridge-check.ts";
 import { type BridgeConfig, readBridgeConfig } from "./bridge-config.ts";
 import { ensureBridge, ensureGateways } from "./bridge-device.ts";
-import { awaitForwarding, configure, connect, disconnect, gatewayFor, gatewayPrefixes, joinBridge } from "./container-link.ts";
-import { checkBridge } from "./bridge-check.ts";
-import { collectBridge } from "./bridge-gc.ts";
 import { type FirewallRequest, protect, unprotect } from "./bridge-firewall.ts";
+import { collectBridge } from "./bridge-gc.ts";
+import {
+  awaitForwarding,
+  configure,
+  connect,
+  disconnect,
+  gatewayFor,
+  gatewayPrefixes,
+  joinBridge,
+} from "./container-link.ts";
 import { ipamAdd, ipamDel, ipamStatus } from "./ipam.ts";
 import type { Call, Host, Plugin } from "./protocol.ts";
 import { readMesosNetworkInfo, readRuntimeRequest } from "./request.ts";
-import { requireNetns } from "./sandbox.ts";
 import { checkConvertible, EMPTY_RESULT, type Result } from "./result.ts";
+import { requireNetns } from "./sandbox.ts";
 
 /** A bridge plugin. With `hostPorts` it also serves `runtimeConfig.portMappings` and Mesos' port mappings; without, it leaves them to
  *  a portmap plugin later in the chain, as the reference bridge does: both would map the same port twice. */
@@ -61,14 +69,24 @@ function attach(call: Call, host: Host, container: Kernel, config: BridgeConfig,
   if (config.isGateway && gateways.length > 0) {
     ensureGateways(kernel, gatewayDevice(config), gateways, config.forceAddress);
   }
-  const name = connect(kernel, container, requireNetns(call), call, config, config.mtu ?? bridge.mtu);
+  const mtu = config.mtu ?? bridge.mtu;
+  const pair = connect(kernel, container, requireNetns(call), call, mtu, config.mac);
   undo.push(() => disconnect(kernel, container, call));
-  joinBridge(kernel, name, call, config);
-  if (!config.disableContainerInterface) configure(container, call.ifname, plan, config);
-  const hostEnd = config.disableContainerInterface ? kernel.link(name) : awaitForwarding(kernel, name);
-  const families = new Set<Family>(plan.ips.map(({ address }) => address.ip.family));
-  if (families.size > 0) container.announce(call.ifname, [...families]);
-  return resultOf(call, plan, config, bridge, hostEnd, container.link(call.ifname));
+  joinBridge(kernel, pair.name, call, config);
+  if (!config.disableContainerInterface) {
+    configure(container, call.ifname, pair.containerMac, plan, config);
+    awaitForwarding(kernel, pair.name);
+  }
+  return {
+    interfaces: [
+      { name: bridge.name, mac: bridge.mac, mtu: bridge.mtu },
+      { name: pair.name, mac: pair.mac, mtu },
+      { name: call.ifname, mac: pair.containerMac, mtu, sandbox: call.netnsPath },
+    ],
+    ips: plan.ips,
+    routes: plan.routes,
+    dns: config.dns ?? plan.dns,
+  };
 }
 
 /** A refused lease has left nothing behind, so only one that was given is taken back. */
@@ -121,30 +139,6 @@ function gatewayDevice(config: BridgeConfig): string {
   });
 }
 
-function resultOf(
-  call: Call,
-  plan: Result,
-  config: BridgeConfig,
-  bridge: Link,
-  hostEnd: Link | undefined,
-  inside: Link | undefined,
-): Result {
-  const gone = (name: string) => new NetError("not-found", { tried: `read interface ${name}`, said: "it is gone again" });
-  if (hostEnd === undefined) throw gone("of the host");
-  if (inside === undefined) throw gone(call.ifname);
-  const dns = config.dns ?? plan.dns;
-  return {
-    interfaces: [
-      { name: bridge.name, mac: bridge.mac, mtu: bridge.mtu },
-      { name: hostEnd.name, mac: hostEnd.mac, mtu: hostEnd.mtu },
-      { name: inside.name, mac: inside.mac, mtu: inside.mtu, sandbox: call.netnsPath },
-    ],
-    ips: plan.ips,
-    routes: plan.routes,
-    dns,
-  };
-}
-
 function takeBack(undo: Undo, call: Call): void {
   for (const step of undo.toReversed()) {
     try {
@@ -184,4 +178,3 @@ function status(call: Call, host: Host): void {
   if (link !== undefined && link.kind !== "bridge") ensureBridge(host.kernel(), config);
   if (config.ipam !== undefined) ipamStatus(call, host, config.ipam.type);
 }
-

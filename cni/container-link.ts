@@ -1,8 +1,9 @@
-import type { Kernel, Link, Netns, Operation, Route } from "../kernel/kernel.ts";
+import type { Kernel, Netns, Operation, Route } from "../kernel/kernel.ts";
 import { contains, type Family, formatPrefix, type Ip, type Prefix } from "../lib/address.ts";
 import { hasErrno, NetError } from "../lib/error.ts";
 import type { Attachment } from "./attachment.ts";
 import type { BridgeConfig } from "./bridge-config.ts";
+import { randomMac } from "./bridge-device.ts";
 import type { Result, ResultRoute } from "./result.ts";
 
 /** One interface of one container on one network. */
@@ -32,31 +33,43 @@ export function hostLinkName({ network, containerId, ifname }: NetworkAttachment
   return `veth${(digest & 0xffffffffn).toString(16).padStart(8, "0")}`;
 }
 
-/** Makes the pair: one end in the container under the name that the runtime wants, the other a port of the bridge. Refuses an
- *  interface name that the container has already. Returns the host end's name. */
+/** The two ends of a pair. Their hardware addresses are chosen by us, so that nothing has to be read back for the result. */
+export interface Pair {
+  readonly name: string;
+  readonly mac: string;
+  readonly containerMac: string;
+}
+
+/** Makes the pair: one end in the container under the name that the runtime wants, the other in the host. Refuses an interface name
+ *  that the container has already. */
 export function connect(
   host: Kernel,
   container: Kernel,
   netns: Netns,
   attachment: NetworkAttachment,
-  config: BridgeConfig,
   mtu: number,
-): string {
-  if (container.link(attachment.ifname) !== undefined) {
-    throw new NetError("already-exists", {
-      tried: `add interface ${attachment.ifname} to ${netns.path}`,
-      said: `container veth name (${JSON.stringify(attachment.ifname)}) already exists`,
-      remedy: "DEL the earlier attachment first",
-    });
-  }
+  wantedMac: string | undefined,
+): Pair {
+  const mac = randomMac();
+  const containerMac = wantedMac ?? randomMac();
+  const peer = { name: attachment.ifname, mtu, netns, mac: containerMac };
   for (let attempt = 0; ; attempt++) {
     const name = hostLinkName(attachment, attempt);
-    const mac = config.mac === undefined ? {} : { mac: config.mac };
-    const peer = { name: attachment.ifname, mtu, netns, ...mac };
-    const [error] = host.attempt([{ do: "link.add", link: { kind: "veth", name, mtu, peer } }]);
-    if (error === undefined) return name;
+    const [error] = host.attempt([{ do: "link.add", link: { kind: "veth", name, mac, mtu, peer } }]);
+    if (error === undefined) return { name, mac, containerMac };
     if (!hasErrno(error, "EEXIST") || attempt + 1 === NAME_TRIES) throw error;
+    refuseTakenName(container, netns, attachment.ifname);
   }
+}
+
+/** EEXIST doesn't say which of the two names is taken. */
+function refuseTakenName(container: Kernel, netns: Netns, ifname: string): void {
+  if (container.link(ifname) === undefined) return;
+  throw new NetError("already-exists", {
+    tried: `add interface ${ifname} to ${netns.path}`,
+    said: `container veth name (${JSON.stringify(ifname)}) already exists`,
+    remedy: "DEL the earlier attachment first",
+  });
 }
 
 /** Labels the host's end, joins it to the bridge with the port settings of the configuration, and brings it up. */
@@ -84,28 +97,34 @@ function vlanOperations(host: Kernel, dev: string, config: BridgeConfig): Operat
   return [...removals, ...tagged, own];
 }
 
-/** Gives the container's interface its addresses and routes and brings it up. */
-export function configure(container: Kernel, dev: string, result: Result, config: BridgeConfig): void {
+/** Gives the container's interface its addresses and routes, brings it up and lets the kernel announce the addresses, so that
+ *  nobody goes on sending to a former holder. A packet socket of ours could announce as well, but closing it waits 10 ms and more
+ *  until the kernel has forgotten it. */
+export function configure(container: Kernel, dev: string, mac: string, result: Result, config: BridgeConfig): void {
   const families = new Set(result.ips.map(({ address }) => address.ip.family));
   if (families.has(6)) enableIpv6(container, dev, config);
   const addresses = result.ips.map(({ address }) => {
     const noDad = address.ip.family === 6 && !config.enabledad;
     return { do: "address.add", address: { dev, address, ...(noDad ? { noDad } : {}) } } as const;
   });
+  const up = { do: "link.set", dev, set: { up: true, ...(families.has(4) ? { arpNotify: true } : {}) } } as const;
   const routes = result.routes.map((route) => ({ do: "route.add", route: routeOf(route, dev, result) }) as const);
-  const up = { do: "link.set", dev, set: { up: true } } as const;
+  // The address is the one that the interface has; setting it again is what makes the kernel announce.
+  const announcement = { do: "link.set", dev, set: { mac } } as const;
   if (!config.enabledad || !families.has(6)) {
-    container.apply([...addresses, up, ...routes]);
+    container.apply([...addresses, up, ...routes, announcement]);
     return;
   }
   container.apply([...addresses, up]);
   awaitDad(container, dev);
-  container.apply(routes);
+  container.apply([...routes, announcement]);
 }
 
-/** Some runtimes switch IPv6 off in new namespaces. */
+/** Some runtimes switch IPv6 off in new namespaces. With ndisc_notify the kernel sends unsolicited neighbour advertisements (RFC 4861
+ *  section 7.2.6) as it does ARP announcements. */
 function enableIpv6(container: Kernel, dev: string, config: BridgeConfig): void {
   for (const link of ["lo", dev]) container.setSysctl(`net/ipv6/conf/${link}/disable_ipv6`, "0");
+  container.setSysctl(`net/ipv6/conf/${dev}/ndisc_notify`, "1");
   if (config.enabledad) container.setSysctl(`net/ipv6/conf/${dev}/enhanced_dad`, "1");
 }
 
@@ -157,13 +176,13 @@ export function gatewayFor(family: Family, ips: Result["ips"]): Ip | undefined {
 
 const PORT_WAITS_MS = [1, 2, 5, 10, 50, 100, 500, 1000, 1000];
 
-/** Waits until the bridge forwards for the port, which is at once unless spanning tree or a slow host delays it, and returns the
- *  link. Throws when the port stays down. */
-export function awaitForwarding(host: Kernel, dev: string): Link {
+/** Waits until the bridge forwards for the port, which is at once unless spanning tree or a slow host delays it; throws
+ *  when the port stays down. */
+export function awaitForwarding(host: Kernel, dev: string): void {
   for (const wait of [...PORT_WAITS_MS, 0]) {
     const link = host.link(dev);
     if (link === undefined) throw new NetError("not-found", { tried: `find bridge port ${dev}`, said: "it is gone" });
-    if (link.bridgePort?.forwarding === true) return link;
+    if (link.bridgePort?.forwarding === true) return;
     if (wait > 0) Bun.sleepSync(wait);
   }
   throw new NetError("timeout", {

@@ -89,8 +89,7 @@ export function removalCommands(
   if (gone.length === held.length) return [`delete table ${place}`];
   const used = new Set(held.filter((element) => !isGone(element)).flatMap(targetOf));
   const orphans = new Set(gone.flatMap(targetOf).filter((chain) => !used.has(chain)));
-  const isOrphan = (chain: string) =>
-    orphans.has(chain) || [...orphans].some((orphan) => isRevisionOf(chain, orphan));
+  const isOrphan = (chain: string) => orphans.has(chain) || [...orphans].some((orphan) => isRevisionOf(chain, orphan));
   return [
     ...gone.map(({ set, key }) => `delete element ${place} ${set} { ${joined(key)} }`),
     ...present.filter(isOrphan).map((chain) => `delete chain ${place} ${chain}`),
@@ -104,14 +103,9 @@ export function belongsTo(owner: Owner): (element: HeldElement) => boolean {
 }
 
 /** Accepts the elements on `network` whose owner isn't among the `valid` ones. */
-export function isStale(
-  network: string,
-  valid: readonly Omit<Owner, "network">[],
-): (element: HeldElement) => boolean {
+export function isStale(network: string, valid: readonly Omit<Owner, "network">[]): (element: HeldElement) => boolean {
   const beginning = networkComment(network);
-  const comments = new Set(
-    valid.map(({ containerId, ifname }) => ownerComment({ network, containerId, ifname })),
-  );
+  const comments = new Set(valid.map(({ containerId, ifname }) => ownerComment({ network, containerId, ifname })));
   return ({ comment }) => comment?.startsWith(beginning) === true && !comments.has(comment);
 }
 

@@ -16,7 +16,7 @@ const HASH_DIGITS = 16;
 /** The owner in the comment of each of its elements, by which DEL, CHECK and GC find them without knowing any address:
  *  `network container interface`. Equal comments mean equal owners, for what doesn't fit is told apart by its hash. */
 export function ownerComment(owner: Owner): string {
-  const ifname = /^[\w.@-]+$/.test(owner.ifname) ? owner.ifname : hash(owner.ifname).slice(0, 15);
+  const ifname = /^[\w.@-]+$/.test(owner.ifname) ? owner.ifname : digest(owner.ifname).slice(1);
   return `${networkComment(owner.network)}${shorten(owner.containerId, CONTAINER_LIMIT)} ${ifname}`;
 }
 
@@ -35,9 +35,10 @@ export function describeHolder(comment: string | undefined): string {
 /** `text` if it is shorter than `limit`, else exactly `limit` characters of it that end in a hash of the whole. The two forms differ
  *  in length, so that no text can pass for the shortened form of another. */
 export function shorten(text: string, limit: number): string {
-  return text.length < limit ? text : `${text.slice(0, limit - HASH_DIGITS - 1)}.${hash(text)}`;
+  return text.length < limit ? text : `${text.slice(0, limit - HASH_DIGITS - 1)}.${digest(text)}`;
 }
 
-function hash(text: string): string {
+/** Sixteen hexadecimal digits that stand for a text. */
+export function digest(text: string): string {
   return Bun.CryptoHasher.hash("sha256", text, "hex").slice(0, HASH_DIGITS);
 }

@@ -1,9 +1,21 @@
+import { completeRangeSets, type RangeConfig, type RangeSet } from "../ipam/range.ts";
 import type { Ip } from "../lib/address.ts";
 import { fromCString } from "../lib/bytes.ts";
 import type { Files } from "../lib/files.ts";
-import { completeRangeSets, type RangeConfig, type RangeSet } from "../ipam/range.ts";
 import { parseArguments } from "./arguments.ts";
-import { asIpOrPrefix, asPrefix, asIp, asSection, asText, type Decode, listOf, optional, required, type Section, unexpected } from "./config.ts";
+import {
+  asIp,
+  asIpOrPrefix,
+  asPrefix,
+  asSection,
+  asText,
+  type Decode,
+  listOf,
+  optional,
+  required,
+  type Section,
+  unexpected,
+} from "./config.ts";
 import { CNI_ERROR, CniError } from "./error.ts";
 import { asRange, asRangeSet, readMesosNetworkInfo, readRuntimeRequest } from "./request.ts";
 import type { ResultDns, ResultRoute } from "./result.ts";
@@ -28,7 +40,11 @@ export function readHostLocalConfig(config: Section, version: CniVersion, args: 
   const ipam = required(config, "ipam", asSection);
   const request = readRuntimeRequest(config);
   const inline = inlineRange(ipam);
-  const sets = completeRangeSets([...request.ipRanges, ...(inline === undefined ? [] : [[inline]]), ...listOf(ipam, "ranges", asRangeSet)]);
+  const sets = completeRangeSets([
+    ...request.ipRanges,
+    ...(inline === undefined ? [] : [[inline]]),
+    ...listOf(ipam, "ranges", asRangeSet),
+  ]);
   refuseSecondOfFamily(sets, version);
   return {
     dataDir: readDataDir(ipam),
@@ -47,7 +63,8 @@ export function readDataDir(ipam: Section): string {
 
 const asDirectory: Decode<string> = (value, at) => {
   const path = asText(value, at);
-  if (!path.startsWith("/") || path.includes("\0") || path.length > 3000) throw unexpected(value, at, "an absolute path");
+  if (!path.startsWith("/") || path.includes("\0") || path.length > 3000)
+    throw unexpected(value, at, "an absolute path");
   return path.length > 1 && path.endsWith("/") ? path.slice(0, -1) : path;
 };
 
@@ -61,7 +78,10 @@ function refuseSecondOfFamily(sets: readonly RangeSet[], version: CniVersion): v
   if (isAtLeast(version, "0.3.0")) return;
   for (const family of [4, 6]) {
     if (sets.filter(([range]) => range.subnet.ip.family === family).length < 2) continue;
-    throw new CniError(CNI_ERROR.invalidConfig, `CNI version ${version} does not support more than 1 address per family`);
+    throw new CniError(
+      CNI_ERROR.invalidConfig,
+      `CNI version ${version} does not support more than 1 address per family`,
+    );
   }
 }
 
@@ -98,7 +118,8 @@ const RESOLV_CONF_LIMIT = 64 << 10;
  *  Throws code 7 when the file is missing. */
 export function readResolvConf(files: Files, path: string): ResultDns {
   const bytes = files.read(path, RESOLV_CONF_LIMIT);
-  if (bytes === undefined) throw new CniError(CNI_ERROR.invalidConfig, `ipam.resolvConf: open ${path}: no such file or directory`);
+  if (bytes === undefined)
+    throw new CniError(CNI_ERROR.invalidConfig, `ipam.resolvConf: open ${path}: no such file or directory`);
   const words = fromCString(bytes)
     .split("\n")
     .map((line) => line.trim().split(/\s+/))

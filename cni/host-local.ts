@@ -1,11 +1,11 @@
-import { fromCString } from "../lib/bytes.ts";
-import { messageOf, NetError } from "../lib/error.ts";
-import type { Files } from "../lib/files.ts";
 import { allocate, held, release } from "../ipam/allocate.ts";
 import { collectGarbage } from "../ipam/gc.ts";
 import type { Owner } from "../ipam/lease.ts";
 import { type LeaseStore, openStore } from "../ipam/store.ts";
 import { usage } from "../ipam/usage.ts";
+import { fromCString } from "../lib/bytes.ts";
+import { messageOf, NetError } from "../lib/error.ts";
+import type { Files } from "../lib/files.ts";
 import { asSection, required, type Section } from "./config.ts";
 import { type HostLocalConfig, readDataDir, readHostLocalConfig, readResolvConf } from "./host-local-config.ts";
 import type { Call, Host, Plugin } from "./protocol.ts";

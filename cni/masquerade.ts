@@ -1,9 +1,10 @@
-import { formatIp, formatPrefix, networkOf, type Prefix } from "../lib/address.ts";
+import { formatIp, formatPrefix, networkOf, type Prefix, parsePrefix } from "../lib/address.ts";
 import type { FirewallChain, FirewallEntry, FirewallTable } from "./firewall-commands.ts";
-import { type Owner, shorten } from "./firewall-owner.ts";
+import { digest, type Owner, shorten } from "./firewall-owner.ts";
+import { prefixName, prefixSet } from "./firewall-prefix.ts";
 
-/** Source NAT of containers whose addresses mean nothing outside the node (`ipMasq`). One look-up of the source address tells the
- *  chain of its network; what the chain doesn't except leaves with the address of the outgoing interface. */
+/** Source NAT of containers whose addresses mean nothing outside the node (`ipMasq`). One look-up of the source address
+ *  tells the chain of its network; what the chain doesn't except leaves with the address of the outgoing interface. */
 export const MASQUERADE: FirewallTable = {
   family: "inet",
   name: "dcos_masquerade",
@@ -29,17 +30,18 @@ export interface MasqueradeRequest {
   readonly excludes: readonly Prefix[];
 }
 
-/** Multicast groups are not to be translated: RFC 5771, RFC 4291 section 2.7. */
-const MULTICAST = { 4: "224.0.0.0/4", 6: "ff00::/8" } as const;
+/** Groups of receivers, which are not to be translated: RFC 5771, RFC 4291 section 2.7. */
+const MULTICAST = ["224.0.0.0/4", "ff00::/8"].map(parsePrefix);
+/** Characters of a network's name, and of all subnets, in the name of a chain. */
 const NETWORK_LIMIT = 36;
-const NAME_LIMIT = 200;
+const SUBNETS_LIMIT = 120;
 
-/** Firewall entry that masquerades what the container sends beyond its subnets and the exclusions. Containers with the same
- *  network and subnets share a chain; the exclusions of the last one hold for all of them, so that a change of the
+/** Firewall entry that masquerades what the container sends beyond its subnets and the exclusions. Containers with the
+ *  same network and subnets share a chain; the exclusions of the last one hold for all of them, so that a change of the
  *  configuration reaches those that run already. */
 export function masqueradeEntry({ owner, addresses, excludes }: MasqueradeRequest): FirewallEntry {
-  const subnets = sortedTexts(addresses);
-  const chain = exceptionChain(owner.network, subnets, sortedTexts(excludes));
+  const chain = exceptionChain(owner.network, addresses.map(networkOf), excludes.map(networkOf));
+  const texts = addresses.map(({ ip }) => formatIp(ip));
   return {
     table: MASQUERADE,
     owner,
@@ -49,21 +51,20 @@ export function masqueradeEntry({ owner, addresses, excludes }: MasqueradeReques
       key: [formatIp(ip)],
       data: [`goto ${chain.name}`],
     })),
-    addresses: addresses.map(({ ip }) => formatIp(ip)),
+    addresses: texts,
     rivals: [],
   };
 }
 
-function exceptionChain(network: string, subnets: readonly string[], excludes: readonly string[]): FirewallChain {
-  const exceptions = [...new Set([...subnets, ...excludes])];
-  const named = `masq_${shorten(network, NETWORK_LIMIT)}_${chainPart(subnets)}`;
-  const hash = excludes.length === 0 ? "plain" : Bun.CryptoHasher.hash("sha256", excludes.join(), "hex").slice(0, 16);
+function exceptionChain(network: string, subnets: readonly Prefix[], excludes: readonly Prefix[]): FirewallChain {
+  const names = shorten([...new Set(subnets.map(prefixName))].sort().join("_"), SUBNETS_LIMIT);
+  const exceptions = [...subnets, ...excludes, ...MULTICAST];
   return {
-    name: shorten(named, NAME_LIMIT),
-    revision: hash,
+    name: `network_${shorten(network, NETWORK_LIMIT)}_${names}`,
+    revision: excludes.length === 0 ? "plain" : digest(excludes.map(formatPrefix).sort().join()),
     rules: [
-      ...exceptionRules("ip", [...exceptions.filter((text) => !text.includes(":")), MULTICAST[4]]),
-      ...exceptionRules("ip6", [...exceptions.filter((text) => text.includes(":")), MULTICAST[6]]),
+      `ip daddr ${prefixSet(exceptions, 4)} return`,
+      `ip6 daddr ${prefixSet(exceptions, 6)} return`,
       "masquerade",
     ],
   };

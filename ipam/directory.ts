@@ -18,6 +18,9 @@ export interface Scan {
   readonly foreign: readonly Ip[];
 }
 
+/** Longer than any address, bytes. */
+const MARKER_LIMIT = 64;
+
 const text = new TextDecoder();
 
 /** The directory of one network in the layout of the reference host-local: a file named by its text form for each address,
@@ -91,10 +94,14 @@ export class NetworkDirectory {
     return this.#files.stat(this.#file(ip))?.modifiedNs;
   }
 
-  /** The address that range set `set` handed out last; undefined when none is known. */
+  /** The address that range set `set` handed out last; undefined when none is known. Only the order hangs on it, so a marker
+   *  that can't be read is as good as none. */
   lastReserved(set: number): Ip | undefined {
-    const content = this.#files.read(this.#marker(set));
-    return content === undefined ? undefined : tryParseIp(text.decode(content).trim());
+    try {
+      return tryParseIp(text.decode(this.#files.read(this.#marker(set), MARKER_LIMIT)).trim());
+    } catch {
+      return undefined;
+    }
   }
 
   setLastReserved(set: number, ip: Ip): void {

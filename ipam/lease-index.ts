@@ -168,8 +168,8 @@ export class LeaseIndex {
     const known = this.#pages.get(name);
     if (known !== undefined) return known;
     const page = new Uint8Array(PAGE);
-    const stored = this.#fromScan ? undefined : cached(() => this.#files.read(`${this.#path}/${name}`));
-    if (stored !== undefined && stored.length <= PAGE) page.set(stored);
+    const stored = this.#fromScan ? undefined : cached(() => this.#files.read(`${this.#path}/${name}`, PAGE));
+    if (stored !== undefined) page.set(stored);
     this.#pages.set(name, page);
     return page;
   }
@@ -230,7 +230,7 @@ function offsetInPage(value: bigint): number {
 }
 
 function readHeader(files: Files, path: string): IndexHeader | undefined {
-  return cached(() => decodeHeader(files.read(`${path}/${HEADER}`) ?? NOTHING));
+  return cached(() => decodeHeader(files.read(`${path}/${HEADER}`, PAGE) ?? NOTHING));
 }
 
 function readShard(files: Files, path: string): HeldLease[] | undefined {

@@ -1,4 +1,4 @@
-import type { Ip } from "../lib/address.ts";
+import { compareIp, type Ip } from "../lib/address.ts";
 import { NetError } from "../lib/error.ts";
 import type { Files } from "../lib/files.ts";
 import { type HeldLease, NetworkDirectory, type Scan } from "./directory.ts";
@@ -109,11 +109,13 @@ export class Leases {
     this.#index = LeaseIndex.open(files, indexPath, directory, bootId) ?? this.#scan().index;
   }
 
-  /** The leases of one container, all interfaces, as their files say. */
+  /** The leases of one container, all interfaces, as their files say; in order of addresses. */
   of(id: string): readonly HeldLease[] {
     const listed = this.#index.leasesOf(id);
-    if (listed?.every((lease) => this.#isHeld(lease))) return listed;
-    return this.all().filter(({ holder }) => holder.id === id);
+    const leases = listed?.every((lease) => this.#isHeld(lease))
+      ? listed
+      : this.all().filter(({ holder }) => holder.id === id);
+    return leases.toSorted((a, b) => compareIp(a.ip, b.ip));
   }
 
   /** Every lease, read from the files; the index is made again from them. */

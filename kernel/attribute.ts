@@ -7,8 +7,8 @@ const NLA_HEADER = 4;
 const NLA_TYPE_MASK = 0x3fff;
 
 /** All messages are built here and copied out, so that a message costs one allocation. The largest we build is a few hundred
- *  bytes; the limit is the kernel's own for one attribute. */
-const scratch = new Uint8Array(64 << 10);
+ *  bytes; writing past the end throws. */
+const scratch = new Uint8Array(8 << 10);
 const view = new DataView(scratch.buffer);
 const utf8 = new TextEncoder();
 

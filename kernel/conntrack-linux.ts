@@ -2,7 +2,7 @@ import { ipFromBytes } from "../lib/address.ts";
 import { hasErrno } from "../lib/error.ts";
 import { type Attributes, MessageWriter, readAttributes, readU8, readU16Network } from "./attribute.ts";
 import type { Conntrack, Flow } from "./conntrack.ts";
-import { type Message, Netlink, NETLINK_NETFILTER, NLM_F_REQUEST, type Request } from "./netlink.ts";
+import { type Message, NETLINK_NETFILTER, Netlink, NLM_F_REQUEST, type Request } from "./netlink.ts";
 
 /** Numbers of linux/netfilter/nfnetlink.h and linux/netfilter/nfnetlink_conntrack.h. */
 const SUBSYSTEM = 1 << 8;

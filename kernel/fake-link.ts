@@ -94,7 +94,7 @@ function newLink(stack: FakeStack, spec: NewLink): FakeLink {
     vxlan: vxlan && { vni: vxlan.vni, port: vxlan.port, learning: vxlan.learning, local: vxlan.local },
     bridge:
       spec.kind === "bridge"
-        ? { vlanFiltering: "vlanFiltering" in spec && spec.vlanFiltering === true, hadPort: false }
+        ? { vlanFiltering: "vlanFiltering" in spec && spec.vlanFiltering === true, portsDecide: spec.mac !== undefined }
         : undefined,
     port: NO_PORT,
     vlans: new Map(),
@@ -167,6 +167,7 @@ function setUp(link: FakeLink): void {
   link.up = true;
   link.linkLocalDue = true;
   addressesAfterUp(link);
+  announce(link, 4, "arp_notify");
 }
 
 function setDown(link: FakeLink): void {
@@ -182,12 +183,24 @@ function setMac(link: FakeLink, mac: Mac): void {
   if (!isLoopback(link) && !(link.bridge !== undefined && mac === ZERO_MAC)) checkMac(mac);
   changeMac(link, mac.toLowerCase());
   link.macGiven = true;
+  announce(link, 4, "arp_notify");
+  announce(link, 6, "ndisc_notify");
   if (link.master !== undefined) followPorts(link.master);
 }
 
 function changeMac(link: FakeLink, mac: Mac): void {
+  if (link.bridge !== undefined && mac !== link.mac) link.bridge.portsDecide = true;
   link.mac = mac;
   flushNeighbors(link);
+}
+
+/** What a link does when it comes up or its hardware address is set, where the setting asks for it (devinet.c, ndisc.c). */
+function announce(link: FakeLink, family: 4 | 6, setting: string): void {
+  const { stack } = link;
+  if (!link.up || !stack.sysctl.isOn(`ipv${family}`, link.name, setting)) return;
+  for (const { link: owner, address } of stack.addresses) {
+    if (owner === link && address.ip.family === family) stack.announcements.push({ dev: link.name, ip: address.ip });
+  }
 }
 
 function setMtu(link: FakeLink, mtu: number): void {
@@ -227,7 +240,6 @@ function setMaster(link: FakeLink, name: string | null): void {
   leaveBridge(link);
   if (bridge?.bridge === undefined) return;
   link.master = bridge;
-  bridge.bridge.hadPort = true;
   joinDefaultVlan(link);
   followPorts(bridge);
 }
@@ -250,6 +262,7 @@ function leaveBridge(link: FakeLink): void {
 /** A bridge takes the lowest hardware address and the lowest MTU of its ports, unless told otherwise (br_if.c). */
 function followPorts(bridge: FakeLink): void {
   const ports = portsOf(bridge);
+  if (bridge.bridge !== undefined) bridge.bridge.portsDecide = true;
   const mac = ports.map((port) => port.mac).sort()[0] ?? ZERO_MAC;
   if (!bridge.macGiven && mac !== bridge.mac) changeMac(bridge, mac);
   if (!bridge.mtuGiven) bridge.mtu = ports.length === 0 ? MTU_DEFAULT : Math.min(...ports.map((port) => port.mtu));
@@ -266,7 +279,7 @@ function joinDefaultVlan(link: FakeLink): void {
 
 /** `ip link set … type bridge_slave`. */
 export function setPort(link: FakeLink, changes: PortChanges): void {
-  if (link.master === undefined) throw new Refusal("EINVAL");
+  if (link.master === undefined) throw new Refusal("EOPNOTSUPP");
   link.port = { ...link.port, ...changes };
 }
 
@@ -292,11 +305,11 @@ function checkVlan(link: FakeLink, vid: number): void {
   if (!Number.isInteger(vid) || vid < 1 || vid > 4094) throw new Refusal("EINVAL");
 }
 
-/** True when frames can pass: the other end of a pair is up too, a bridge has a working port or never had any. */
+/** True when frames can pass: the other end of a pair is up too, a bridge that looks at its ports has a working one. */
 export function isRunning(link: FakeLink): boolean {
   if (!link.up) return false;
   if (link.kind === "veth") return link.peer?.up === true;
-  if (link.bridge?.hadPort === true) return portsOf(link).some(isRunning);
+  if (link.bridge?.portsDecide === true) return portsOf(link).some(isRunning);
   return true;
 }
 

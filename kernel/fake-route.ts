@@ -76,7 +76,9 @@ function gatewayLink4(stack: FakeStack, spec: Route, gateway: Ip, given: FakeLin
     return given;
   }
   if (isBroadcast(stack, gateway)) throw new Refusal("EINVAL", "Nexthop has invalid gateway");
-  const own = stack.addresses.find(({ address }) => equalIp(address.ip, gateway))?.link;
+  const own = stack.addresses.find(
+    ({ address, link }) => equalIp(address.ip, gateway) && (given === undefined || link === given),
+  )?.link;
   const link = own ?? connectedLink(stack, spec.table ?? MAIN, gateway, given);
   if (link === undefined || (given !== undefined && link !== given)) {
     throw new Refusal("ENETUNREACH", "Nexthop has invalid gateway");
@@ -189,11 +191,12 @@ export function dropRoutes(link: FakeLink, which: (route: FakeRoute) => boolean)
   dropWhere(link.stack, (route) => route.link === link && which(route));
 }
 
-/** What becomes of routes whose preferred source address is gone: IPv4 drops them, IPv6 forgets the preference. */
+/** What becomes of routes whose preferred source address is gone: IPv4 drops those of table main (fib_sync_down_addr looks
+ *  at no other), IPv6 forgets the preference. */
 export function dropRoutesFrom(stack: FakeStack, source: Ip): void {
   const affected = (route: FakeRoute) => route.source !== undefined && equalIp(route.source, source);
   if (source.family === 4) {
-    dropWhere(stack, affected);
+    dropWhere(stack, (route) => route.table === MAIN && affected(route));
     return;
   }
   for (const slot of stack.routes.values()) {

@@ -1,4 +1,4 @@
-import type { Prefix } from "../lib/address.ts";
+import type { Ip, Prefix } from "../lib/address.ts";
 import type { Flow } from "./conntrack.ts";
 import { FakeNftables } from "./fake-nftables.ts";
 import { Refusal } from "./fake-refusal.ts";
@@ -23,8 +23,9 @@ export interface FakeLink {
   master: FakeLink | undefined;
   peer: FakeLink | undefined;
   readonly vxlan: Link["vxlan"];
-  /** Present on bridges. One that never had a port runs; one that lost its last doesn't. */
-  readonly bridge: { readonly vlanFiltering: boolean; hadPort: boolean } | undefined;
+  /** Present on bridges. A bridge runs without ports until the kernel first looks at their states (br_port_state_selection),
+   *  which it does when a port joins or leaves and when the bridge's address changes; from then on its ports decide. */
+  readonly bridge: { readonly vlanFiltering: boolean; portsDecide: boolean } | undefined;
   port: Required<PortChanges>;
   readonly vlans: Map<number, { readonly pvid: boolean; readonly untagged: boolean }>;
   /** The link came up and has not yet got its IPv6 link-local address. */
@@ -58,6 +59,12 @@ export interface FakeNeighbor extends Omit<Neighbor, "dev"> {
 
 export interface FakeFdbEntry extends Omit<FdbEntry, "dev"> {
   readonly link: FakeLink;
+}
+
+/** An address that a link has told its segment. */
+export interface Announcement {
+  readonly dev: string;
+  readonly ip: Ip;
 }
 
 /** What machines differ in. */
@@ -104,6 +111,7 @@ export class FakeStack {
   /** By link index and hardware address. */
   readonly fdb = new Map<string, FakeFdbEntry>();
   readonly flows: Flow[] = [];
+  readonly announcements: Announcement[] = [];
   readonly sysctl = new FakeSysctl();
   readonly nftables = new FakeNftables();
   /** Counts changes, for `changed()`. */

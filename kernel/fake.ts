@@ -1,4 +1,3 @@
-import type { Family, Ip } from "../lib/address.ts";
 import { NetError } from "../lib/error.ts";
 import type { Conntrack, Flow } from "./conntrack.ts";
 import { describeOperation } from "./encode.ts";
@@ -20,18 +19,12 @@ import { addFdb, addNeighbor, deleteFdb, deleteNeighbor, fdbOf, reportNeighbor }
 import { Refusal } from "./fake-refusal.ts";
 import { addRoute, allRoutes, deleteRoute, reportRoute } from "./fake-route.ts";
 import { addRule, deleteRule, rulesOf } from "./fake-rule.ts";
-import { type FakeFeatures, FakeMachine, FakeStack } from "./fake-state.ts";
+import { type Announcement, type FakeFeatures, FakeMachine, FakeStack } from "./fake-state.ts";
 import type { FdbEntry, Kernel, Link, LinkAddress, Neighbor, Netns, Operation, Route, Rule } from "./kernel.ts";
 import type { Nftables } from "./nftables.ts";
 
 /** Where a failure can be put in: an operation, or one of the interface's other ways to change something. */
-export type FailurePoint = Operation["do"] | "sysctl" | "nftables" | "conntrack" | "announce" | "netns";
-
-/** An address that was announced to a segment. */
-export interface Announcement {
-  readonly dev: string;
-  readonly ip: Ip;
-}
+export type FailurePoint = Operation["do"] | "sysctl" | "nftables" | "conntrack" | "netns";
 
 interface Failure {
   readonly errno: string;
@@ -89,8 +82,6 @@ function newStack(machine: FakeMachine): FakeStack {
 export class FakeKernel implements Kernel {
   readonly nftables: Nftables;
   readonly conntrack: Conntrack;
-  /** Every address announced from here, oldest first. */
-  readonly announcements: Announcement[] = [];
   private seen: number | undefined;
   private open = true;
 
@@ -202,18 +193,6 @@ export class FakeKernel implements Kernel {
     });
   }
 
-  announce(dev: string, families: readonly Family[]): void {
-    const tried = () => `announce the addresses of ${dev}`;
-    this.doing("announce", tried, () => {
-      const link = this.stack.need(dev);
-      if (families.includes(6)) this.stack.sysctl.set(`net/ipv6/conf/${dev}/ndisc_notify`, "1");
-      setLink(link, { mac: link.mac, ...(families.includes(4) ? { arpNotify: true } : {}) });
-      const told = this.addresses(dev).filter(({ address }) => link.up && families.includes(address.ip.family));
-      for (const { address } of told) this.announcements.push({ dev, ip: address.ip });
-      this.stack.version++;
-    });
-  }
-
   within(netns: Netns): FakeKernel {
     const stack = [...this.stack.machine.stacks].find(({ id }) => id === netns.id);
     if (stack === undefined) throw namedErrnoError("EBADF", { tried: `enter network namespace ${netns.path}` });
@@ -276,6 +255,11 @@ export class FakeKernel implements Kernel {
   finishDad(): void {
     for (const address of this.stack.addresses) address.settled = true;
     this.stack.version++;
+  }
+
+  /** Every address that the kernel has announced here, oldest first. */
+  announcements(): readonly Announcement[] {
+    return this.stack.announcements;
   }
 
   /** A connection appears in the tracking table. */

@@ -11,6 +11,7 @@ const NUMBER = {
   write: [1, 64],
   close: [3, 57],
   ioctl: [16, 29],
+  ftruncate: [77, 46],
   pread64: [17, 67],
   pwrite64: [18, 68],
   socket: [41, 198],

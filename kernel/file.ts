@@ -24,7 +24,8 @@ const EEXIST = 17;
 const ENOTDIR = 20;
 
 const READ_LIMIT = 16 << 20;
-const CHUNK = 64 << 10;
+/** First size of a read buffer: most of what we read is one line, and a larger buffer has to be zeroed. */
+const CHUNK = 4 << 10;
 const utf8 = new TextEncoder();
 
 /** Opens `path` and returns a descriptor, or a negated errno. */
@@ -82,6 +83,17 @@ function writeNew(path: string, flags: number, content: string | Uint8Array, mod
   closing(descriptor, () => writeAll(descriptor, path, content));
 }
 
+/** Overwrites and then cuts, because emptying the file first (O_TRUNC) makes ext4 give back its blocks and flush the new ones at
+ *  close: 0.6 ms where this takes a tenth. */
+function write(path: string, content: string | Uint8Array, mode = 0o600): void {
+  const descriptor = openOrThrow("write", path, O_WRONLY | O_CREAT, mode);
+  const bytes = bytesOf(content);
+  closing(descriptor, () => {
+    writeAll(descriptor, path, bytes);
+    systemCall(`cut ${path} to length`, "ftruncate", descriptor, bytes.length);
+  });
+}
+
 function read(path: string, limit = READ_LIMIT): Uint8Array | undefined {
   const descriptor = open(path, 0);
   if (descriptor === -ENOENT || descriptor === -ENOTDIR) return undefined;
@@ -122,6 +134,9 @@ function removeWith(flags: number): (path: string) => boolean {
   };
 }
 
+/** About a thousand names for each system call. */
+const LIST_BUFFER = 32 << 10;
+
 /** Names from getdents64(2): struct linux_dirent64 has the record length at 16 and the name at 19. */
 function list(path: string): string[] {
   const descriptor = open(path, O_DIRECTORY);
@@ -129,7 +144,7 @@ function list(path: string): string[] {
   if (descriptor < 0) throw errnoError(-descriptor, { tried: `list ${path}` });
   return closing(descriptor, () => {
     const names: string[] = [];
-    const buffer = new Uint8Array(CHUNK);
+    const buffer = new Uint8Array(LIST_BUFFER);
     const view = new DataView(buffer.buffer);
     for (;;) {
       const length = systemCall(`list ${path}`, "getdents64", descriptor, buffer, buffer.length);
@@ -214,7 +229,7 @@ function lock(path: string, waitMs: number): FileLock {
 /** The machine's files, by system calls: node:fs alone would cost a CNI call 1 ms of start-up. */
 export const linuxFiles: Files = {
   read,
-  write: (path, content, mode = 0o600) => writeNew(path, O_TRUNC, content, mode),
+  write,
   create,
   replace,
   append: (path, content, mode = 0o600) => writeNew(path, O_APPEND, content, mode),

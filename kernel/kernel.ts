@@ -1,4 +1,4 @@
-import type { Family, Ip, Prefix } from "../lib/address.ts";
+import type { Ip, Prefix } from "../lib/address.ts";
 import type { Conntrack } from "./conntrack.ts";
 import type { Nftables } from "./nftables.ts";
 
@@ -88,7 +88,8 @@ export interface LinkChanges {
   readonly master?: string | null;
   readonly promiscuous?: boolean;
   readonly netns?: Netns;
-  /** Announce IPv4 addresses when the link comes up or its hardware address is set (the sysctl arp_notify). */
+  /** Announce the IPv4 addresses (RFC 5227 section 2.3) whenever the link comes up or its hardware address is set, even to the same
+   *  value: the sysctl arp_notify. */
   readonly arpNotify?: boolean;
 }
 
@@ -244,11 +245,6 @@ export interface Kernel {
   sysctl(path: string): string | undefined;
   /** Sets one below `net/`; does nothing when it has the value already. */
   setSysctl(path: string, value: string): void;
-
-  /** Tells the segment that all addresses of the link are now at its hardware address: ARP announcements (RFC 5227 section
-   *  2.3) for IPv4, unsolicited neighbour advertisements (RFC 4861 section 7.2.6) for IPv6. The kernel itself sends them, which
-   *  takes microseconds; closing a packet socket of our own would wait 10 ms and more for the kernel to forget it. */
-  announce(dev: string, families: readonly Family[]): void;
 
   readonly nftables: Nftables;
   readonly conntrack: Conntrack;

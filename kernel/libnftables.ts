@@ -1,10 +1,10 @@
 import { cString } from "../lib/bytes.ts";
 import { type ErrorCode, hasErrno, NetError } from "../lib/error.ts";
 import { type LibNftables, libNftables, type NftContext } from "./ffi.ts";
-import { Netlink, NETLINK_NETFILTER } from "./netlink.ts";
+import { NETLINK_NETFILTER, Netlink } from "./netlink.ts";
 import { readChains, readElements } from "./nft-dump.ts";
 import { readListing } from "./nft-json.ts";
-import type { NftElement, Nftables } from "./nftables.ts";
+import type { Nftables, NftElement } from "./nftables.ts";
 
 /** libnftables prints the text of errno (strerror(3) of glibc in the C locale, the only one a program has that calls no
  *  setlocale), not its name. These are the refusals of nf_tables. */

@@ -48,6 +48,8 @@ const IF_OPER_UNKNOWN = 0;
 const IF_OPER_UP = 6;
 const AF_UNSPEC = 0;
 const IFINFOMSG_LENGTH = 16;
+const ALIAS_BYTES_MAX = 255;
+const utf8 = new TextEncoder();
 
 /** The number behind a namespace handle; handles of other kernels (tests) have none. */
 export interface OpenNetns extends Netns {
@@ -59,8 +61,10 @@ function ifinfo(writer: MessageWriter, index: number, flags = 0, change = 0): Me
   return writer.u8(AF_UNSPEC).u8(0).u16(0).u32(index).u32(flags).u32(change);
 }
 
-/** `ip link add …`. A link that exists is refused (EEXIST). */
+/** `ip link add …`. A link that exists is refused (EEXIST). The kernel ignores an alias here: it takes a {@link linkSet} afterwards,
+ *  but one that will be refused is refused now. */
 export function linkAdd(spec: LinkSpec): Uint8Array {
+  if (spec.alias !== undefined) aliasBytes(spec.alias);
   const writer = new MessageWriter(RTM_NEWLINK, NLM_F_REQUEST | NLM_F_CREATE | NLM_F_EXCL);
   const up = spec.up === true ? IFF_UP : 0;
   ifinfo(writer, 0, up, up).attributeText(IFLA_IFNAME, spec.name);
@@ -107,10 +111,21 @@ export function linkSet(index: number, changes: LinkChanges, master: number | un
   if (changes.name !== undefined) writer.attributeText(IFLA_IFNAME, changes.name);
   if (changes.mtu !== undefined) writer.attributeU32(IFLA_MTU, changes.mtu);
   if (master !== undefined) writer.attributeU32(IFLA_MASTER, master);
-  if (changes.alias !== undefined) writer.attributeText(IFLA_IFALIAS, changes.alias);
+  if (changes.alias !== undefined) writer.attribute(IFLA_IFALIAS, aliasBytes(changes.alias));
   if (changes.arpNotify !== undefined) inetSetting(writer, IPV4_DEVCONF_ARP_NOTIFY, changes.arpNotify ? 1 : 0);
   if (changes.netns !== undefined) writer.attributeU32(IFLA_NET_NS_FD, descriptorOf(changes.netns));
   return writer.finish();
+}
+
+/** Without a terminating zero, which the kernel would count as one of the 255 bytes (IFALIASZ). */
+function aliasBytes(alias: string): Uint8Array {
+  const bytes = utf8.encode(alias);
+  if (bytes.length <= ALIAS_BYTES_MAX) return bytes;
+  throw new NetError("invalid", {
+    tried: `give a link an alias of ${bytes.length} bytes`,
+    said: `ERANGE (at most ${ALIAS_BYTES_MAX} are allowed)`,
+    errno: "ERANGE",
+  });
 }
 
 /** Sets net.ipv4.conf.<link>.<setting> by the message that changes the link, which spares entering its namespace. */

@@ -1,4 +1,3 @@
-import type { Family } from "../lib/address.ts";
 import { fromCString } from "../lib/bytes.ts";
 import { hasErrno, NetError } from "../lib/error.ts";
 import { addressDump, decodeAddress } from "./address.ts";
@@ -6,14 +5,25 @@ import type { Conntrack } from "./conntrack.ts";
 import { openConntrack } from "./conntrack-linux.ts";
 import { describeOperation, encodeOperation, type ResolvedLink } from "./encode.ts";
 import { linuxFiles } from "./file.ts";
-import type { FdbEntry, Kernel, Link, LinkAddress, Neighbor, Netns, Operation, Route, Rule } from "./kernel.ts";
+import type {
+  FdbEntry,
+  Kernel,
+  Link,
+  LinkAddress,
+  LinkSpec,
+  Neighbor,
+  Netns,
+  Operation,
+  Route,
+  Rule,
+} from "./kernel.ts";
 import { openNftables } from "./libnftables.ts";
 import { decodeLink, linkDump, linkGet, type OpenNetns } from "./link.ts";
 import { decodeFdb, decodeNeighbor, fdbDump, neighborDump } from "./neighbor.ts";
 import { NETLINK_ROUTE, Netlink, type Request } from "./netlink.ts";
 import { createNetns, deleteNetns, inNetns, openNetns, ownNetns } from "./netns.ts";
 import type { Nftables } from "./nftables.ts";
-import { decodeRoute, routeDump } from "./route.ts";
+import { decodeRoutes, routeDump } from "./route.ts";
 import { decodeRule, ruleDump } from "./rule.ts";
 import { decodeVlans, type VlanEntry, vlanDump } from "./vlan.ts";
 
@@ -55,19 +65,24 @@ class LinuxKernel implements Kernel {
       known.set(dev, found);
       return found;
     };
+    const send = (index: number, operation: Operation) => {
+      pending.push({ message: encodeOperation(operation, resolve), tried: () => describeOperation(operation) });
+      places.push(index);
+    };
     for (const [index, operation] of operations.entries()) {
       outcome.push(undefined);
       try {
-        const message = encodeOperation(operation, resolve);
-        pending.push({ message, tried: () => describeOperation(operation) });
-        places.push(index);
-        if (operation.do === "link.set" || operation.do === "link.delete") known.delete(operation.dev);
+        send(index, operation);
+        if (movesLinks(operation)) known.clear();
+        if (operation.do === "link.add" && operation.link.alias !== undefined) {
+          flush();
+          if (outcome[index] === undefined) send(index, aliasAfter(operation.link));
+        }
       } catch (error) {
         outcome[index] = unresolved(operation, error);
       }
     }
     flush();
-    this.nameNewLinks(operations, outcome);
     return outcome;
   }
 
@@ -110,7 +125,7 @@ class LinuxKernel implements Kernel {
         message: routeDump(each, table, only?.index),
         tried: () => `list IPv${each} routes of table ${table}`,
       };
-      const found = this.listOfMissing(() => this.route.dump(request, decodeRoute));
+      const found = this.listOfMissing(() => this.route.dump(request, decodeRoutes).flat());
       return found.flatMap(({ index, ...route }) => {
         if (route.table !== table || (only !== undefined && index !== only.index)) return [];
         const name = index === undefined ? undefined : names.get(index);
@@ -173,15 +188,6 @@ class LinuxKernel implements Kernel {
     });
   }
 
-  announce(dev: string, families: readonly Family[]): void {
-    const { mac } = this.existing(dev);
-    if (families.includes(6)) this.setSysctl(`net/ipv6/conf/${dev}/ndisc_notify`, "1");
-    // Setting the address that the link has already changes nothing, but makes the kernel announce.
-    const operations: Operation[] = [{ do: "link.set", dev, set: { mac } }];
-    if (families.includes(4)) operations.unshift({ do: "link.set", dev, set: { arpNotify: true } });
-    this.apply(operations);
-  }
-
   get nftables(): Nftables {
     this.firewall ??= openNftables((action) => this.enter(action));
     return this.firewall;
@@ -233,30 +239,18 @@ class LinuxKernel implements Kernel {
     this.tracking = undefined;
   }
 
-  /** The kernel ignores an alias in the message that creates a link, so the links that were created get theirs afterwards. */
-  private nameNewLinks(operations: readonly Operation[], outcome: (Error | undefined)[]): void {
-    for (const [index, operation] of operations.entries()) {
-      if (operation.do !== "link.add" || operation.link.alias === undefined || outcome[index] !== undefined) continue;
-      const { name: dev, alias } = operation.link;
-      [outcome[index]] = this.attempt([{ do: "link.set", dev, set: { alias } }]);
-    }
-  }
-
   private get route(): Netlink {
     this.socket ??= this.enter(() => Netlink.open(NETLINK_ROUTE));
     return this.socket;
   }
 
   private getLink(link: string | number): Link | undefined {
-    let found: Link | undefined;
     try {
-      this.route.request({ message: linkGet(link), tried: () => `show link ${link}` }, (message) => {
-        found = decodeLink(message);
-      });
+      return this.route.get({ message: linkGet(link), tried: () => `show link ${link}` }, decodeLink);
     } catch (error) {
-      if (!hasErrno(error, "ENODEV")) throw error;
+      if (hasErrno(error, "ENODEV")) return undefined;
+      throw error;
     }
-    return found;
   }
 
   private existing(dev: string): Link {
@@ -284,6 +278,17 @@ class LinuxKernel implements Kernel {
       throw error;
     }
   }
+}
+
+/** True for operations after which a name may mean another link, or none: a deleted link takes its veth peer along. */
+function movesLinks(operation: Operation): boolean {
+  if (operation.do === "link.delete") return true;
+  return operation.do === "link.set" && (operation.set.name !== undefined || operation.set.netns !== undefined);
+}
+
+/** The kernel ignores an alias in the message that creates a link, so it is set afterwards. */
+function aliasAfter({ name, alias = "" }: LinkSpec): Operation {
+  return { do: "link.set", dev: name, set: { alias } };
 }
 
 function sysctlFile(path: string): string {

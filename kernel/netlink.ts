@@ -93,7 +93,8 @@ export interface Request {
 
 /** A netlink socket. It belongs to the network namespace in which it was opened, whoever uses it from wherever. */
 export class Netlink {
-  private readonly buffer = new Uint8Array(64 << 10);
+  /** As much as the kernel ever puts into one datagram of a dump. */
+  private readonly buffer = new Uint8Array(32 << 10);
   private sequence = 1;
 
   private constructor(private readonly descriptor: number) {}
@@ -146,6 +147,16 @@ export class Netlink {
       }
       each(message);
     }
+  }
+
+  /** One answer to a question, without an acknowledgement behind it. Throws the kernel's refusal. */
+  get<T>(request: Request, decode: (message: Message) => T): T {
+    const sequence = this.send([request.message], NLM_F_REQUEST);
+    for (const message of this.answers(sequence)) {
+      if (message.type !== NLMSG_ERROR) return decode(message);
+      throwRefusal(decodeError(message), request);
+    }
+    throw new Error("the answers to a request never end");
   }
 
   /** All messages of a dump, each turned into a value by `decode` (undefined is left out). A dump that the kernel marks as

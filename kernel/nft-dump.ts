@@ -3,8 +3,8 @@ import { fromCString } from "../lib/bytes.ts";
 import {
   type Attributes,
   forEachAttribute,
-  malformed,
   MessageWriter,
+  malformed,
   readAttributes,
   readU8,
   readU16Network,
@@ -131,11 +131,7 @@ function fieldTypes(concatenation: number): FieldType[] | undefined {
 }
 
 /** All elements of one message of a dump. Exported for the fuzz test. */
-export function decodeElements(
-  message: Message,
-  key: readonly FieldType[],
-  data: readonly FieldType[],
-): NftElement[] {
+export function decodeElements(message: Message, key: readonly FieldType[], data: readonly FieldType[]): NftElement[] {
   const elements: NftElement[] = [];
   const list = attributesOf(message).get(NFTA_ELEMENTS) ?? new Uint8Array();
   forEachAttribute(list, 0, (_, bytes) => {

@@ -1,6 +1,6 @@
 import { type Ip, ipBytes, ipFromBytes } from "../lib/address.ts";
 import { AF, SCOPE_NUMBER, scopeName } from "./address.ts";
-import { type Attributes, MessageWriter, readAttributes, readU8, readU32 } from "./attribute.ts";
+import { type Attributes, MessageWriter, malformed, readAttributes, readU8, readU16, readU32 } from "./attribute.ts";
 import type { Route, Scope } from "./kernel.ts";
 import { type Message, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST } from "./netlink.ts";
 
@@ -14,6 +14,7 @@ const RTA_GATEWAY = 5;
 const RTA_PRIORITY = 6;
 const RTA_PREFSRC = 7;
 const RTA_METRICS = 8;
+const RTA_MULTIPATH = 9;
 const RTA_TABLE = 15;
 const RTAX_MTU = 2;
 const RTAX_ADVMSS = 8;
@@ -23,6 +24,7 @@ const RT_TABLE_MAIN = 254;
 const RT_SCOPE_NOWHERE = 255;
 const RTNH_F_ONLINK = 4;
 const RTMSG_LENGTH = 12;
+const RTNEXTHOP_LENGTH = 8;
 /** The priority that the kernel gives to IPv6 routes without one (IP6_RT_PRIO_USER). */
 const IPV6_PRIORITY = 1024;
 
@@ -79,36 +81,54 @@ export function routeDump(family: 4 | 6, table: number, index: number | undefine
   return writer.finish();
 }
 
-/** A unicast route out of an RTM_NEWROUTE message, with the index of its link; undefined for other kinds, cached and multipath
- *  routes, none of which we make. */
-export function decodeRoute({
-  payload,
-}: Message): (Omit<Route, "dev"> & { readonly index: number | undefined }) | undefined {
+/** What a route says of its way out. */
+type NextHop = Pick<Route, "gateway" | "onlink"> & { readonly index: number | undefined };
+
+/** Unicast routes out of an RTM_NEWROUTE message, with the index of their link: one, or for a multipath route one for each
+ *  next hop (IPv6 makes one of routes that were appended with gateways). None for other kinds. */
+export function decodeRoutes({ payload }: Message): (Omit<Route, "dev"> & NextHop)[] {
   const family = readU8(payload, 0);
-  if ((family !== AF[4] && family !== AF[6]) || readU8(payload, 7) !== RTN_UNICAST) return undefined;
+  if ((family !== AF[4] && family !== AF[6]) || readU8(payload, 7) !== RTN_UNICAST) return [];
   const attributes = readAttributes(payload, RTMSG_LENGTH);
   const bits = family === AF[4] ? 4 : 16;
   const dst = ipFromBytes(attributes.get(RTA_DST) ?? new Uint8Array(bits));
-  const gateway = ipAt(attributes, RTA_GATEWAY);
   const source = ipAt(attributes, RTA_PREFSRC);
   const priority = numberAt(attributes, RTA_PRIORITY);
   const metrics = attributes.get(RTA_METRICS);
   const limits = metrics === undefined ? undefined : readAttributes(metrics);
   const mtu = limits && numberAt(limits, RTAX_MTU);
   const advmss = limits && numberAt(limits, RTAX_ADVMSS);
-  return {
+  const common = {
     dst: { ip: dst, length: readU8(payload, 1) },
-    index: numberAt(attributes, RTA_OIF),
     table: numberAt(attributes, RTA_TABLE) ?? readU8(payload, 4),
     protocol: readU8(payload, 5),
     scope: scopeName(readU8(payload, 6)),
-    onlink: (readU32(payload, 8) & RTNH_F_ONLINK) !== 0,
-    ...(gateway === undefined ? {} : { gateway }),
     ...(source === undefined ? {} : { source }),
     ...(priority === undefined || (family === AF[6] && priority === IPV6_PRIORITY) ? {} : { priority }),
     ...(mtu === undefined ? {} : { mtu }),
     ...(advmss === undefined ? {} : { advmss }),
   };
+  const multipath = attributes.get(RTA_MULTIPATH);
+  const single = () => [nextHop(numberAt(attributes, RTA_OIF), readU32(payload, 8), attributes)];
+  return (multipath === undefined ? single() : decodeMultipath(multipath)).map((hop) => ({ ...common, ...hop }));
+}
+
+function nextHop(index: number | undefined, flags: number, attributes: Attributes): NextHop {
+  const gateway = ipAt(attributes, RTA_GATEWAY);
+  return { index, onlink: (flags & RTNH_F_ONLINK) !== 0, ...(gateway === undefined ? {} : { gateway }) };
+}
+
+/** A run of struct rtnexthop, each with its length, flags, weight, link and attributes. */
+function decodeMultipath(bytes: Uint8Array): NextHop[] {
+  const hops: NextHop[] = [];
+  for (let offset = 0; offset + RTNEXTHOP_LENGTH <= bytes.length; ) {
+    const length = readU16(bytes, offset);
+    if (length < RTNEXTHOP_LENGTH || offset + length > bytes.length) throw malformed(`a next hop of ${length} bytes`);
+    const hop = bytes.subarray(offset, offset + length);
+    hops.push(nextHop(readU32(hop, 4), readU8(hop, 2), readAttributes(hop, RTNEXTHOP_LENGTH)));
+    offset += (length + 3) & ~3;
+  }
+  return hops;
 }
 
 function ipAt(attributes: Attributes, type: number): Ip | undefined {

@@ -206,7 +206,9 @@ function renewed(address: AddressSpec): Operation[] {
  *  alias. */
 function ownLinks(desired: Desired, observed: Observed): Set<string> {
   const bridges = new Map<string, BridgeSpec>(desired.bridges.map((bridge) => [bridge.name, bridge]));
-  const names = observed.links.filter((link) => bridges.get(link.name)?.alias === link.alias).map((link) => link.name);
+  const names = observed.links
+    .filter((link) => bridges.has(link.name) && bridges.get(link.name)?.alias === link.alias)
+    .map((link) => link.name);
   return new Set(desired.vtep === undefined ? names : [...names, desired.vtep.name]);
 }
 

@@ -3,7 +3,7 @@ import { openFake } from "../../kernel/fake.ts";
 import { parseIp } from "../../lib/address.ts";
 import { hasErrno } from "../../lib/error.ts";
 import { openFixture } from "./fixture.ts";
-import { add, address, bridge, up, veth } from "./operations.ts";
+import { add, address, bridge, set, up, veth } from "./operations.ts";
 import { kernelSuite } from "./suite.ts";
 
 describe("the kernel in memory", () => {
@@ -43,7 +43,6 @@ describe("the kernel in memory", () => {
         nftables: () => inner.nftables.run(["add table inet t"]),
         sysctl: () => inner.setSysctl("net/ipv4/ip_forward", "1"),
         conntrack: () => inner.conntrack.delete(4, () => true),
-        announce: () => inner.announce("lo", [4]),
         netns: () => inner.createNetns("/run/netns/b"),
       } as const;
       for (const [point, way] of Object.entries(ways)) {
@@ -72,11 +71,13 @@ describe("the kernel in memory", () => {
       expect(kernel.addresses("v0").some(({ tentative }) => tentative)).to.equal(false);
     });
 
-    it("announcements are remembered", () => {
+    it("announcements are remembered, where the settings ask for them", () => {
       const kernel = openFake();
-      kernel.apply([bridge("br0", { up: true }), address("add", "br0", "10.1.0.1/24")]);
-      kernel.announce("br0", [4]);
-      expect(kernel.announcements).to.deep.equal([{ dev: "br0", ip: parseIp("10.1.0.1") }]);
+      const mac = "0a:00:00:00:00:01";
+      kernel.apply([bridge("br0", { mac, up: true }), address("add", "br0", "10.1.0.1/24"), set("br0", { mac })]);
+      expect(kernel.announcements()).to.deep.equal([]);
+      kernel.apply([set("br0", { arpNotify: true }), set("br0", { mac })]);
+      expect(kernel.announcements()).to.deep.equal([{ dev: "br0", ip: parseIp("10.1.0.1") }]);
     });
 
     it("two machines behave the same, number by number", () => {

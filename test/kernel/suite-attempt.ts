@@ -69,6 +69,20 @@ export function attemptCases(current: () => Fixture): void {
     expect(kernel.link("v1")).to.include({ kind: "bridge", up: true });
   });
 
+  it("a link that gets an alias and another name at once keeps both", () => {
+    const { kernel } = current();
+    kernel.apply([bridge("br0", { alias: "first" }), set("br0", { name: "br1" }), bridge("br0", { alias: "second" })]);
+    expect(kernel.link("br1")?.alias).to.equal("first");
+    expect(kernel.link("br0")?.alias).to.equal("second");
+  });
+
+  it("a link that is refused because its name is taken leaves the other its alias", () => {
+    const { kernel } = current();
+    kernel.apply([bridge("br0", { alias: "first" })]);
+    expect(hasErrno(kernel.attempt([bridge("br0", { alias: "second" })])[0], "EEXIST")).to.equal(true);
+    expect(kernel.link("br0")?.alias).to.equal("first");
+  });
+
   it("a name that moved to another link leads to that link", () => {
     const { kernel } = current();
     kernel.apply([

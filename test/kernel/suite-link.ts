@@ -22,11 +22,19 @@ export function linkCases(current: () => Fixture): void {
       mtu: 1400,
       alias: "made by a test",
       up: true,
-      running: true,
       bridge: { vlanFiltering: false },
       bridgePort: undefined,
       master: undefined,
     });
+  });
+
+  it("a bridge without ports runs until it is given an address", () => {
+    const { kernel } = current();
+    kernel.apply([bridge("br0", { up: true }), bridge("br1", { mac: "0a:00:00:00:00:01", up: true })]);
+    expect(kernel.link("br0")?.running).to.equal(true);
+    eventually(() => expect(kernel.link("br1")?.running).to.equal(false));
+    kernel.apply([set("br0", { mac: "0a:00:00:00:00:02" })]);
+    eventually(() => expect(kernel.link("br0")?.running).to.equal(false));
   });
 
   it("a link is found by name and by number, or not at all", () => {
@@ -43,6 +51,7 @@ export function linkCases(current: () => Fixture): void {
     kernel.apply([bridge("br0"), set("br0", { alias: "x".repeat(255) })]);
     expect(kernel.link("br0")?.alias).to.equal("x".repeat(255));
     refuses(kernel, set("br0", { alias: "x".repeat(256) }), "ERANGE");
+    refuses(kernel, bridge("br1", { alias: "x".repeat(256) }), "ERANGE");
     kernel.apply([set("br0", { alias: "" })]);
     expect(kernel.link("br0")?.alias).to.equal(undefined);
   });

@@ -174,20 +174,6 @@ export function namespaceCases(current: () => Fixture): void {
     expect(kernel.sysctl("net/ipv4/conf/v0/route_localnet")).to.equal(undefined);
   });
 
-  it("an address is announced on a link that is there", () => {
-    const { kernel } = current();
-    kernel.apply([veth("v0", "v1", { up: true }), up("v1"), address("add", "v0", "10.1.0.1/24")]);
-    kernel.announce("v0", [4, 6]);
-    expect(kernel.sysctl("net/ipv4/conf/v0/arp_notify")).to.equal("1");
-    expect(kernel.sysctl("net/ipv6/conf/v0/ndisc_notify")).to.equal("1");
-    expect(
-      hasErrno(
-        thrownBy(() => kernel.announce("nothing", [4])),
-        "ENODEV",
-      ),
-    ).to.equal(true);
-  });
-
   it("setting arp_notify with the link needs no second step", () => {
     const { kernel } = current();
     kernel.apply([vxlan("vx0", { local: parseIp("192.0.2.1") }), set("vx0", { arpNotify: true, up: true })]);

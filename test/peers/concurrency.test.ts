@@ -34,7 +34,9 @@ async function callForAll(machine: Machine, command: string): Promise<Answer[]> 
   );
   await machine.script(
     `seq -f 'c%g' ${CONTAINERS} | xargs -P ${AT_ONCE} -I '{}' sh /run/test/call '{}'
-     for c in $(seq -f 'c%g' ${CONTAINERS}); do echo "$c $(cat /run/test/$c.code) $(tr -d '\\n' </run/test/$c.out)"; done >/run/test/answers`,
+     for c in $(seq -f 'c%g' ${CONTAINERS}); do
+       echo "$c $(cat /run/test/$c.code) $(tr -d '\\n' </run/test/$c.out)"
+     done >/run/test/answers`,
     { timeoutMs: 240_000 },
   );
   const lines = ((await machine.read("/run/test/answers")) ?? "").trim().split("\n");

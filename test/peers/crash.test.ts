@@ -60,7 +60,7 @@ describePeer("a plugin killed at a random moment", { beyondReference: "keep what
     if (code !== 0) throw new Error(`${command} ${id} ended with ${code}: ${stdout}`);
   };
 
-  /** Runs one call under `timeout`, which sends SIGKILL after `seconds`; gives how long the call was allowed to live. */
+  /** Runs one call under `timeout`, which sends SIGKILL after `seconds`; true when that ended it. */
   const killed = async (command: string, id: string, seconds: number) => {
     const { code } = await machine.run(
       ["timeout", "--signal", "KILL", seconds.toFixed(6), `${PLUGIN_PATH}/${PLUGIN}`],

@@ -12,6 +12,10 @@ function compare(scenario: string, call: string, reference: Observation, ours: O
     .map((path) => ({ scenario, call, path, reference: reference.get(path), ours: ours.get(path) }));
 }
 
+function describeDifference({ call, path, reference, ours }: Difference): string {
+  return `${call}: ${path}: reference ${reference ?? "nothing"}, ours ${ours ?? "nothing"}`;
+}
+
 const needs = { programs: ["iptables"], files: [`${REFERENCE}/bridge`] };
 
 describePeer("the same calls to the reference plugins and to ours", needs, function () {
@@ -31,7 +35,7 @@ describePeer("the same calls to the reference plugins and to ours", needs, funct
         if (intended !== undefined) used.add(intended.reason);
         return intended === undefined;
       });
-      expect(unexplained).to.deep.equal([]);
+      expect(unexplained.map(describeDifference)).to.deep.equal([]);
     });
   }
 

@@ -7,10 +7,10 @@ import { formatIp, offsetIp, parsePrefix } from "../../lib/address.ts";
 import { leftovers, present } from "../support/peer-leftovers.ts";
 import { INTERNET, Machine, NODE, PLUGIN_PATH, type Ran } from "../support/peer-machine.ts";
 import { callsOfMesos, parseAsMesos, type Recorded } from "../support/peer-mesos.ts";
-import { describePeer, PLUGINS, TESTING_REFERENCE } from "../support/peer-needs.ts";
+import { describePeer, PLUGINS, recordingsAt, TESTING_REFERENCE } from "../support/peer-needs.ts";
 
-const { DCOS_NET_FIXTURES = "(DCOS_NET_FIXTURES unset)" } = process.env;
-const CALLS = join(DCOS_NET_FIXTURES, "mesos-live/plugin-calls");
+const RECORDINGS = "mesos-live/plugin-calls";
+const CALLS = recordingsAt(RECORDINGS) ?? "";
 const LEASES = "/var/lib/mesos/ipam";
 const ECHO = fileURLToPath(new URL("../support/peer-echo.ts", import.meta.url));
 
@@ -33,7 +33,8 @@ function networkOf(call: Recorded): { name: string; ipam: { ranges?: { subnet: s
   return { name: config.name, ipam: (config.delegate ?? config).ipam };
 }
 
-/** A machine laid out as the recorded agent: plugins in its directory, a namespace handle for each recorded container. */
+/** A machine laid out as the recorded agent: plugins in its directory, a namespace handle for each recorded
+ *  container. */
 async function agentMachine(calls: readonly Recorded[]): Promise<Machine> {
   const machine = await Machine.start(PLUGINS);
   await machine.script(`mkdir -p /var/lib/mesos/plugins; mount --rbind ${PLUGIN_PATH} /var/lib/mesos/plugins`);
@@ -56,7 +57,8 @@ function as(call: Recorded, command: string, id = call.env.CNI_CONTAINERID): Rec
   return { ...call, command, env: { ...call.env, CNI_COMMAND: command, CNI_CONTAINERID: id, CNI_NETNS: netns } };
 }
 
-/** Marks every network's addresses before its first recorded one as just used, so that a replay allocates as recorded. */
+/** Marks every network's addresses before its first recorded one as just used, so that a replay allocates as
+ *  recorded. */
 async function seedLeases(machine: Machine, calls: readonly Recorded[]): Promise<void> {
   const networks = new Set<string>();
   for (const call of calls.filter(({ command, rc }) => command === "ADD" && rc === "0")) {
@@ -89,7 +91,7 @@ function marksOf(calls: readonly Recorded[]): string[] {
   return ["31100", "31300", ...calls.map((call) => call.env.CNI_CONTAINERID)];
 }
 
-describePeer("calls recorded on a Mesos agent", { files: [CALLS], programs: ["flock", "curl"] }, function () {
+describePeer("calls recorded on a Mesos agent", { recordings: RECORDINGS, programs: ["flock", "curl"] }, function () {
   this.timeout(60_000);
   let machine: Machine | undefined;
 

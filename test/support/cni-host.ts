@@ -1,9 +1,9 @@
+import { CniError } from "../../cni/error.ts";
+import { type Host, type Plugin, serve } from "../../cni/protocol.ts";
 import { type FakeKernel, openFake } from "../../kernel/fake.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import { NetError } from "../../lib/error.ts";
 import type { Files } from "../../lib/files.ts";
-import { CniError } from "../../cni/error.ts";
-import { type Host, type Plugin, serve } from "../../cni/protocol.ts";
 
 /** Path of the container's namespace on every fake machine that {@link cniMachine} makes. */
 export const NETNS = "/run/netns/container";
@@ -68,24 +68,27 @@ export interface CallInput {
 }
 
 /** Serves one call in this process. `env` adds to {@link ENVIRONMENT}; undefined takes a variable away. */
-export function callPlugin(plugin: Plugin, { env = {}, stdin = { name: "net" }, kernel, host = {} }: CallInput): Outcome {
+export function callPlugin(
+  plugin: Plugin,
+  { env = {}, stdin = { name: "net" }, kernel, host = {} }: CallInput,
+): Outcome {
   const { files, appended } = appendOnlyFiles();
-  let stdout = "";
-  let stderr = "";
-  let milliseconds = 0;
+  const printed: string[] = [];
+  const told: string[] = [];
+  let ticks = 0;
   const exitCode = serve(plugin, {
     env: { ...ENVIRONMENT, ...env },
     readStdin: (limit) => bounded(bytesOf(stdin), limit),
-    writeStdout: (text) => void (stdout += text),
-    writeStderr: (text) => void (stderr += text),
+    writeStdout: (text) => void printed.push(text),
+    writeStderr: (text) => void told.push(text),
     kernel: () => kernel ?? cniMachine(),
     files,
-    clock: { now: () => Date.UTC(2026, 0, 2), monotonic: () => (milliseconds += 1.5) },
+    clock: { now: () => Date.UTC(2026, 0, 2), monotonic: () => 1.5 * ticks++ },
     ...host,
   });
   const lines = [...appended.values()].join("").trim();
   const log = lines === "" ? [] : lines.split("\n").map((line): Record<string, unknown> => JSON.parse(line));
-  return { exitCode, stdout, stderr, log, appended };
+  return { exitCode, stdout: printed.join(""), stderr: told.join(""), log, appended };
 }
 
 /** The error document on standard output; fails when there isn't exactly one. */
@@ -106,7 +109,10 @@ export function cniErrorOf(action: () => unknown): CniError {
 }
 
 /** A plugin that notes the verbs that reach it and answers ADD with an empty result. */
-export function recordingPlugin(overrides: Partial<Plugin> = {}): { readonly plugin: Plugin; readonly reached: string[] } {
+export function recordingPlugin(overrides: Partial<Plugin> = {}): {
+  readonly plugin: Plugin;
+  readonly reached: string[];
+} {
   const reached: string[] = [];
   const note = (verb: string) => () => void reached.push(verb);
   const plugin: Plugin = {

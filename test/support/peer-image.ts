@@ -1,6 +1,7 @@
 import type { Machine } from "./peer-machine.ts";
 
-/** Where {@link writeImage} puts the root file system of test containers inside the machine, as a directory and as tar. */
+/** Where {@link writeImage} puts the root file system of test containers inside the machine, as a directory and as
+ *  tar. */
 export const ROOTFS = "/run/test/rootfs";
 export const ROOTFS_TAR = "/run/test/rootfs.tar";
 

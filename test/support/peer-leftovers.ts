@@ -2,10 +2,11 @@ import { setTimeout as pause } from "node:timers/promises";
 import { tryParseIp } from "../../lib/address.ts";
 import type { Machine } from "./peer-machine.ts";
 
-/** What a network left in a machine, one line each; empty when every container of it has been removed properly. Looks for
- *  leases and cached results, host ends of container links, and rules that name one of `marks`: container addresses,
- *  container ids, host ports as `dport N`. Bridges, empty chains and the lock stay by design. Looks again for up to three
- *  seconds before it reports anything, because the kernel takes links away some time after their namespace. */
+/** What a network left in a machine, one line each; empty when every container of it has been removed properly.
+ *  Looks for leases and cached results, host ends of container links, and rules that name one of `marks`: container
+ *  addresses, container ids, host ports as `dport N`. Bridges, empty chains and the lock stay by design. Looks
+ *  again for up to three seconds before it reports anything, because the kernel takes links away some time after
+ *  their namespace. */
 export async function leftovers(machine: Machine, marks: readonly string[], data = "/var/lib/cni"): Promise<string[]> {
   const deadline = Date.now() + 3_000;
   for (;;) {

@@ -34,9 +34,10 @@ export const PLUGIN_PATH = "/opt/cni/bin";
 const SETUP = fileURLToPath(new URL("peer-machine.sh", import.meta.url));
 const PLAIN = { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", TMPDIR: "/run/tmp" };
 
-/** A node to start container runtimes on: a process tree with its own network, mounts and process numbers, whose changes
- *  to /etc, /opt, /var/lib and /run stay in memory. It needs root, leaves nothing named on the real machine, and is gone
- *  when it is stopped or when the test process dies. Namespace `internet` inside it is the world behind its uplink. */
+/** A node to start container runtimes on: a process tree with its own network, mounts and process numbers, whose
+ *  changes to /etc, /opt, /var/lib and /run stay in memory. It needs root, leaves nothing named on the real
+ *  machine, and is gone when it is stopped or when the test process dies. Namespace `internet` inside it is the
+ *  world behind its uplink. */
 export class Machine {
   /** Name below which runtimes put the control groups of their containers. */
   readonly cgroup = cgroupName();

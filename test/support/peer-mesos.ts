@@ -35,8 +35,8 @@ export function callsOfMesos(recording: readonly Recorded[]): Recorded[] {
 }
 
 /** Reads the standard output of ADD by the rules of the isolator: the message of specification 0.2.0, unknown keys
- *  ignored, text where text belongs, addresses with a prefix length. Throws what fails a launch there, and when there is no
- *  address at all, which the isolator accepts and the executor dies of. */
+ *  ignored, text where text belongs, addresses with a prefix length. Throws what fails a launch there, and when
+ *  there is no address at all, which the isolator accepts and the executor dies of. */
 export function parseAsMesos(stdout: string): MesosNetwork {
   const value: unknown = JSON.parse(stdout);
   if (!isObject(value)) throw new Error(`not a JSON object: ${stdout}`);

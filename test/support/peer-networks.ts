@@ -19,8 +19,8 @@ const ATTACHMENT = {
   },
 };
 
-/** The test network as a chain of the reference's plugin names and, with our plugins, as the one plugin that does it all.
- *  `fixedPorts` is for runtimes whose tool can't publish ports: the mappings stand in the configuration. */
+/** The test network as a chain of the reference's plugin names and, with our plugins, as the one plugin that does
+ *  it all. `fixedPorts` is for runtimes whose tool can't publish ports: the mappings stand in the configuration. */
 export function networkCases(cniVersion: string, fixedPorts: boolean): NetworkCase[] {
   const ports = fixedPorts
     ? { runtimeConfig: { portMappings: PORT_MAPPINGS } }

@@ -20,7 +20,8 @@ function bridge(cniVersion: string | undefined, extra: Config): Config {
   return { ...version, name: "net", type: "bridge", bridge: "br0", ipam: ipam([[V4]]), ...extra };
 }
 
-/** The life of two attachments: added, checked, added twice, deleted twice, deleted without a namespace, never added. */
+/** The life of two attachments: added, checked, added twice, deleted twice, deleted without a namespace, never
+ *  added. */
 function life(plugin: string, config: Config): Step[] {
   return [
     { plugin, verb: "ADD", config },
@@ -233,7 +234,7 @@ function hostLocal(): Scenario[] {
     },
     {
       name: "host-local reads files without an interface name",
-      before: `mkdir -p ${DATA}/net; printf old >${DATA}/net/10.80.0.2; printf 10.80.0.2 >${DATA}/net/last_reserved_ip.0`,
+      before: `mkdir -p ${DATA}/net; cd ${DATA}/net; printf old >10.80.0.2; printf 10.80.0.2 >last_reserved_ip.0`,
       steps: [add("a"), del("old"), add("b"), add("c")],
     },
     {

@@ -49,9 +49,9 @@ const SYSCTLS = {
   link: ["net/ipv4/conf/IF/arp_notify", "net/ipv6/conf/IF/disable_ipv6", "net/ipv6/conf/IF/accept_dad"],
 } as const;
 
-/** Reads links, addresses, routes and sysctls of the node and of the named namespaces, and the files under `data`. Names
- *  and addresses that a plugin draws at random are replaced: `veth*`, and `random` for a hardware address that isn't in
- *  `macs`. */
+/** Reads links, addresses, routes and sysctls of the node and of the named namespaces, and the files under `data`.
+ *  Names and addresses that a plugin draws at random are replaced: `veth*`, and `random` for a hardware address
+ *  that isn't in `macs`. */
 export async function stateOf(
   machine: Machine,
   namespaces: readonly string[],

@@ -65,7 +65,8 @@ describe("readEnvironment", () => {
   });
 
   it("knows CNI_NETNS_OVERRIDE as 1 and as true in any case", () => {
-    for (const on of ["1", "true", "TRUE", "True"]) expect(read({ CNI_NETNS_OVERRIDE: on })?.netnsOverride).to.equal(true);
+    for (const on of ["1", "true", "TRUE", "True"])
+      expect(read({ CNI_NETNS_OVERRIDE: on })?.netnsOverride).to.equal(true);
     for (const off of ["", "0", "yes", "11"]) expect(read({ CNI_NETNS_OVERRIDE: off })?.netnsOverride).to.equal(false);
   });
 });

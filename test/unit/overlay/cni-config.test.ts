@@ -26,7 +26,7 @@ const PLUGIN = {
     dataDir: "/run/leases",
     ranges: [
       [{ subnet: "9.0.1.0/25", gateway: "9.0.1.1" }],
-      [{ subnet: "fd01:b:0:0:1::/81", gateway: "fd01:b:0:0:1::1" }],
+      [{ subnet: "fd01:b:0:0:1::/81", gateway: "fd01:b::1:0:0:1" }],
     ],
     routes: [{ dst: "0.0.0.0/0" }, { dst: "::/0" }],
   },

@@ -56,7 +56,7 @@ describe("the folder of CNI configurations", () => {
     writeFileSync(join(dir, "87-podman.conflist"), '{"name":"podman"}');
     writeFileSync(join(dir, "broken.conf"), '{"dcosNet":{"managed":true}');
     writeFileSync(join(dir, "notes.txt"), OURS);
-    expect(sync({ "a.conf": OURS }).remove.sort()).to.deep.equal([join(dir, "b.conf"), join(dir, "b.conflist")]);
+    expect([...sync({ "a.conf": OURS }).remove].sort()).to.deep.equal([join(dir, "b.conf"), join(dir, "b.conflist")]);
     expect(readdirSync(dir).sort()).to.deep.equal(["87-podman.conflist", "a.conf", "broken.conf", "notes.txt"]);
   });
 
