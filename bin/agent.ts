@@ -2,7 +2,7 @@ import { describeOperation } from "../kernel/encode.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { type Clock, systemClock } from "../lib/clock.ts";
 import { messageOf, NetError } from "../lib/error.ts";
-import type { FileLock, Files, FileStat } from "../lib/files.ts";
+import type { FileLock, FileStat, Files } from "../lib/files.ts";
 import type { Log } from "../lib/log.ts";
 import { type Loop, startLoop } from "../lib/loop.ts";
 import { type OverlayKeeper, type OverlayReport, overlayKeeper } from "../overlay/apply.ts";
@@ -38,8 +38,9 @@ export interface Agent {
   stop(): Promise<void>;
 }
 
-/** Starts the daemon of a node: keeps the kernel and the CNI configuration as the nodes file demands. Throws a NetError when another
- *  agent works in the same run directory, or when the nodes file can't be used: there is no state before it to keep. */
+/** Starts the daemon of a node: keeps the kernel and the CNI configuration as the nodes file demands. Throws a
+ *  NetError when another agent works in the same run directory, or when the nodes file can't be used: there is no
+ *  state before it to keep. */
 export function startAgent(parts: AgentParts): Agent {
   return new RunningAgent(parts);
 }
@@ -62,6 +63,7 @@ class RunningAgent implements Agent {
   #report: OverlayReport | undefined;
   #settled: Cluster | undefined;
   #repaired: AgentStatus["repaired"] = [];
+  #repairs = 0;
 
   constructor(parts: AgentParts) {
     const { config, kernel, files, log, clock = systemClock } = parts;
@@ -125,6 +127,7 @@ class RunningAgent implements Agent {
     // What is missing while the cluster is the same since the last good pass was removed by somebody else.
     if (this.#settled === cluster && objects.length > 0) {
       const repair = { at: this.#now(), objects: some(objects) };
+      this.#repairs += objects.length;
       this.#repaired = [repair, ...this.#repaired].slice(0, REPAIRS_KEPT);
       this.#parts.log.warn("foreign change repaired", { count: objects.length, objects: repair.objects });
     }
@@ -200,7 +203,7 @@ class RunningAgent implements Agent {
   #writeStatus(failuresInARow: number, lastSuccess: string | undefined): void {
     const { config, files, log, node } = this.#parts;
     const { desired, conflicts = [] } = this.#report ?? {};
-    const { peers, passes, changes, repairs } = this.#metrics;
+    const { peers, passes, changes, files: fileChanges } = this.#metrics;
     try {
       writeStatus(files, config.run_dir, {
         process: this.#process,
@@ -215,7 +218,7 @@ class RunningAgent implements Agent {
         warnings: [...(desired?.omitted ?? []), ...conflicts],
         ...(desired === undefined ? {} : { mtu: { bytes: desired.mtu.mtu, reason: desired.mtu.reason } }),
         overlays: this.#cluster.overlays.map(({ name }) => name),
-        counts: { peers, passes, changes, repairs },
+        counts: { peers, passes, changes: changes + fileChanges, repairs: this.#repairs },
         repaired: this.#repaired,
       });
     } catch (error) {

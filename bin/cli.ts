@@ -74,7 +74,8 @@ export async function main(): Promise<void> {
   process.exitCode = await runCommandLine(process.argv.slice(2), createApp(terminal, process.env));
 }
 
-/** Failures of the outside world in a sentence, or as JSON for callers that asked for JSON. Our own mistakes keep their stack. */
+/** Failures of the outside world in a sentence, or as JSON for callers that asked for JSON. Our own mistakes keep
+ *  their stack. */
 function report(error: unknown, args: readonly string[], { out }: App): void {
   if (!(error instanceof NetError)) {
     out.note(error instanceof Error ? (error.stack ?? error.message) : messageOf(error));

@@ -1,4 +1,4 @@
-import { parseConfig, type Section, asSection } from "../cni/config.ts";
+import { asSection, parseConfig, type Section } from "../cni/config.ts";
 import { readHostLocalConfig } from "../cni/host-local-config.ts";
 import type { RangeSet } from "../ipam/range.ts";
 import { messageOf } from "../lib/error.ts";

@@ -61,7 +61,10 @@ export const SCHEMA = {
   node: text("", "name of this node in the nodes file; empty stands for the host name"),
   nodes_file: path("/etc/dcos-net/nodes.json", "the cluster: its overlays and its nodes"),
   run_dir: path("/run/dcos-net", "status and lock of the agent; lost at reboot"),
-  cni_dir: path("/etc/cni/net.d", "where CNI configuration goes: <overlay>.conf for Mesos, <overlay>.conflist for others"),
+  cni_dir: path(
+    "/etc/cni/net.d",
+    "where CNI configuration goes: <overlay>.conf for Mesos, <overlay>.conflist for others",
+  ),
   data_dir: path("/var/lib/cni/networks", "address leases, in the layout of the reference host-local plugin"),
   lab_dir: path("/run/dcos-net/lab", "clusters made by `dcos-net lab`; lost at reboot"),
   log_level: level("info", "least important lines that the agent logs"),
@@ -95,8 +98,8 @@ export function isKey(word: string): word is Key {
   return Object.hasOwn(SCHEMA, word);
 }
 
-/** Default, then file, then environment, each overriding the one before. Throws a NetError `invalid` that lists every problem:
- *  keys that don't exist, with the nearest that does, and values of the wrong type. */
+/** Default, then file, then environment, each overriding the one before. Throws a NetError `invalid` that lists every
+ *  problem: keys that don't exist, with the nearest that does, and values of the wrong type. */
 export function readConfig({ text: content, file, env }: ConfigSources): { config: Config; origins: Origins } {
   const problems: string[] = [];
   const given = content === undefined ? {} : parseObject(content, file, problems);

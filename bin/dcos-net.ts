@@ -6,8 +6,8 @@ import type { Kernel } from "../kernel/kernel.ts";
 import { openLinux } from "../kernel/linux.ts";
 import { systemClock } from "../lib/clock.ts";
 
-/** The one executable under its many names. Called by the name of a CNI plugin, or with CNI_COMMAND set, it is that plugin and loads
- *  nothing else: a container waits for it. Otherwise it is the command line. */
+/** The one executable under its many names. Called by the name of a CNI plugin, or with CNI_COMMAND set, it is that
+ *  plugin and loads nothing else: a container waits for it. Otherwise it is the command line. */
 const name = process.argv0.slice(process.argv0.lastIndexOf("/") + 1);
 const plugin = pluginFor(name) ?? (process.env["CNI_COMMAND"] === undefined ? undefined : pluginFor("dcos"));
 

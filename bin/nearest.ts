@@ -1,5 +1,5 @@
-/** The candidate that `word` was probably meant to be; undefined when none is near: more than two edits away, or than half of
- *  the word. An edit is one letter added, left out or changed (Levenshtein 1966). */
+/** The candidate that `word` was probably meant to be; undefined when none is near: more than two edits away, or than
+ *  half of the word. An edit is one letter added, left out or changed (Levenshtein 1966). */
 export function nearest(word: string, candidates: Iterable<string>): string | undefined {
   let best: string | undefined;
   let least = Math.min(2, Math.floor(word.length / 2)) + 1;

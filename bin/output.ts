@@ -17,7 +17,8 @@ export function show<T>(out: Output, json: boolean, value: T, lines: (value: T) 
   else for (const line of lines(value)) out.line(line);
 }
 
-/** Columns wide enough for their longest cell, two spaces apart. `right` are the numbers of columns that hold numbers. */
+/** Columns wide enough for their longest cell, two spaces apart. `right` are the numbers of columns that hold
+ *  numbers. */
 export function table(header: readonly string[], rows: readonly (readonly string[])[], right: readonly number[] = []) {
   const all = [header, ...rows];
   const widths = header.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
@@ -30,6 +31,12 @@ export function table(header: readonly string[], rows: readonly (readonly string
       .join("  ")
       .trimEnd(),
   );
+}
+
+/** `1 peer`, `2 peers`, `3 processes`. */
+export function count(number: number, noun: string): string {
+  const plural = noun.endsWith("s") ? `${noun}es` : `${noun}s`;
+  return `${number} ${number === 1 ? noun : plural}`;
 }
 
 /** `12 s`, `3 min`, `5 h`, `2 d`: an age that one glance takes in. */

@@ -3,8 +3,8 @@ import { formatIp, formatPrefix } from "../lib/address.ts";
 import { NetError } from "../lib/error.ts";
 import type { Files } from "../lib/files.ts";
 import type { Cluster, ClusterNode } from "../overlay/cluster.ts";
-import { fdbKey, neighborKey, routeKey } from "../overlay/key.ts";
 import { ISOLATION_TABLE } from "../overlay/isolation.ts";
+import { fdbKey, neighborKey, routeKey } from "../overlay/key.ts";
 import { parseNodesFile } from "../overlay/nodes-file.ts";
 import { observe, surroundings } from "../overlay/observe.ts";
 import { type Plan, planOverlay } from "../overlay/plan.ts";
@@ -20,7 +20,8 @@ export interface OverlayView {
   readonly plan: Plan;
 }
 
-/** Compares the nodes file with the kernel. Throws a NetError when the file can't be used or has no node of this name. */
+/** Compares the nodes file with the kernel. Throws a NetError when the file can't be used or has no node of this
+ *  name. */
 export function overlayView(kernel: Kernel, files: Files, nodesFile: string, node: string): OverlayView {
   const bytes = files.read(nodesFile);
   if (bytes === undefined) {
@@ -44,7 +45,8 @@ export function overlayView(kernel: Kernel, files: Files, nodesFile: string, nod
   return { cluster, self, desired, plan };
 }
 
-/** Only the agent that wrote the table can tell whether it is unchanged; from outside, a table that is there counts as right. */
+/** Only the agent that wrote the table can tell whether it is unchanged; from outside, a table that is there counts
+ *  as right. */
 function isolationState(kernel: Kernel, desired: Desired): "absent" | "fits" {
   if (desired.isolation.length === 0) return "absent";
   return kernel.nftables.table("inet", ISOLATION_TABLE) === undefined ? "absent" : "fits";
@@ -104,7 +106,8 @@ interface PeerObject {
   readonly present: boolean;
 }
 
-/** The wanted objects by what tells a peer: hardware address of a forwarding entry, endpoint of a neighbour or route. */
+/** The wanted objects by what tells a peer: hardware address of a forwarding entry, endpoint of a neighbour, gateway of
+ *  a route. */
 function objectsByPeer({ fdb, neighbors, routes }: Desired, { peers, links }: Plan): Map<string, PeerObject[]> {
   const planned = plannedKeys(peers);
   // A device that has to be made has no entries, whatever the plan for them says.

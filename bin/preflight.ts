@@ -137,8 +137,8 @@ const CHECKS: readonly Check[] = [
   },
 ];
 
-/** Tries everything in a namespace made for it, and says of each whether it works. Throws a NetError when not even a namespace can
- *  be made. The machine is left as it was. */
+/** Tries everything in a namespace made for it, and says of each whether it works. Throws a NetError when not even a
+ *  namespace can be made. The machine is left as it was. */
 export function preflight(kernel: Kernel): CheckResult[] {
   const directory = mkdtempSync(join(tmpdir(), "dcos-net-preflight-"));
   const path = join(directory, "netns");

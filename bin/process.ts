@@ -7,7 +7,8 @@ export interface ProcessId {
   readonly start: string;
 }
 
-/** The process that now has this number; undefined when there is none, or when it has ended and only waits for its parent. */
+/** The process that now has this number; undefined when there is none, or when it has ended and only waits for its
+ *  parent. */
 export function processOf(pid: number): ProcessId | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
@@ -44,8 +45,9 @@ export function netnsIdentity(path: string): string | undefined {
   }
 }
 
-/** Asks processes to end, and ends those that have not after `graceMs` milliseconds. `find` is asked again each time, so that
- *  children born meanwhile are included. Returns when none is left, or false when some survive even SIGKILL for two seconds. */
+/** Asks processes to end, and ends those that have not after `graceMs` milliseconds. `find` is asked again each time,
+ *  so that children born meanwhile are included. Returns when none is left, or false when some survive even SIGKILL
+ *  for two seconds. */
 export async function endProcesses(find: () => readonly ProcessId[], graceMs: number): Promise<boolean> {
   if (await signalUntilGone(find, "SIGTERM", graceMs)) return true;
   return signalUntilGone(find, "SIGKILL", 2000);

@@ -4,8 +4,8 @@ import { NetError } from "../lib/error.ts";
 /** Where the entry of a compiled program lies, as the program itself sees it. */
 const COMPILED_ROOT = "/$bunfs/";
 
-/** Path of the running executable, for starting more of it: lab agents, plugins, installed links. Throws a NetError `unsupported`
- *  when the program runs from source, where the only executable is Bun. */
+/** Path of the running executable, for starting more of it: lab agents, plugins, installed links. Throws a NetError
+ *  `unsupported` when the program runs from source, where the only executable is Bun. */
 export function executable(): string {
   if (Bun.main.startsWith(COMPILED_ROOT) && existsSync(process.execPath)) return process.execPath;
   throw new NetError("unsupported", {

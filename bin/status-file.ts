@@ -4,7 +4,8 @@ import { isAlive, type ProcessId } from "./process.ts";
 const VERSION = 1;
 const LARGEST_FILE = 1 << 20;
 
-/** What an agent says of itself, in `<run_dir>/status.json`, replaced as a whole after each pass. Times are RFC 3339, UTC. */
+/** What an agent says of itself, in `<run_dir>/status.json`, replaced as a whole after each pass. Times are RFC 3339,
+ *  UTC. */
 export interface AgentStatus {
   readonly version: typeof VERSION;
   readonly process: ProcessId;
@@ -26,8 +27,9 @@ export interface AgentStatus {
   readonly counts: {
     readonly peers: number;
     readonly passes: number;
+    /** Kernel objects and CNI files made, corrected or removed. */
     readonly changes: number;
-    /** Changes that put back what somebody else had removed or altered. */
+    /** Of these, the ones that put back what somebody else had removed or altered. */
     readonly repairs: number;
   };
   /** The last repairs, newest first. */
@@ -61,7 +63,8 @@ export interface Health {
   readonly news: readonly string[];
 }
 
-/** Judges a status: an agent that runs, that succeeded in its last pass and that uses the nodes file as it is, is healthy. */
+/** Judges a status: an agent that runs, that succeeded in its last pass and that uses the nodes file as it is, is
+ *  healthy. */
 export function healthOf(status: AgentStatus | undefined, runDir: string): Health {
   if (status === undefined) {
     return { healthy: false, news: [`no agent has run here (${runDir}): start one with \`dcos-net agent\``] };

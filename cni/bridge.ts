@@ -173,7 +173,8 @@ function del(call: Call, host: Host): void {
 
 function status(call: Call, host: Host): void {
   const config = readConfig(call);
-  if (config.ipMasq) host.kernel().nftables.table("inet", "dcos_cni");
+  // Asking for any table shows whether nftables works here.
+  if (config.ipMasq) host.kernel().nftables.chains("ip", "dcos_masquerade");
   const link = host.kernel().link(config.bridge);
   if (link !== undefined && link.kind !== "bridge") ensureBridge(host.kernel(), config);
   if (config.ipam !== undefined) ipamStatus(call, host, config.ipam.type);

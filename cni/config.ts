@@ -97,16 +97,19 @@ export function arrayOf<T>(decode: Decode<T>): Decode<readonly T[]> {
   };
 }
 
+/** Decodes a JSON object. */
 export const asSection: Decode<Section> = (value, at) => {
   if (!isObject(value)) throw unexpected(value, at, "an object");
   return { at, fields: value };
 };
 
+/** Decodes a string. */
 export const asText: Decode<string> = (value, at) => {
   if (typeof value !== "string") throw unexpected(value, at, "a string");
   return value;
 };
 
+/** Decodes a boolean; as Go, not its name in a string. */
 export const asFlag: Decode<boolean> = (value, at) => {
   if (typeof value !== "boolean") throw unexpected(value, at, "true or false");
   return value;
@@ -130,6 +133,7 @@ export function asWord<const W extends string>(words: readonly W[]): Decode<W> {
   };
 }
 
+/** Decodes an address without prefix length. */
 export const asIp: Decode<Ip> = (value, at) => {
   const ip = typeof value === "string" ? tryParseIp(value) : undefined;
   if (ip === undefined) throw unexpected(value, at, "an IP address such as 10.1.0.5 or fd01::5");

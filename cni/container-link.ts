@@ -97,7 +97,7 @@ function vlanOperations(host: Kernel, dev: string, config: BridgeConfig): Operat
   return [...removals, ...tagged, own];
 }
 
-/** Gives the container's interface its addresses and routes, brings it up and lets the kernel announce the addresses, so that
+/** Gives the container's interface its addresses and routes (appended: another network's default route may be there), brings it up and lets the kernel announce the addresses, so that
  *  nobody goes on sending to a former holder. A packet socket of ours could announce as well, but closing it waits 10 ms and more
  *  until the kernel has forgotten it. */
 export function configure(container: Kernel, dev: string, mac: string, result: Result, config: BridgeConfig): void {
@@ -108,7 +108,7 @@ export function configure(container: Kernel, dev: string, mac: string, result: R
     return { do: "address.add", address: { dev, address, ...(noDad ? { noDad } : {}) } } as const;
   });
   const up = { do: "link.set", dev, set: { up: true, ...(families.has(4) ? { arpNotify: true } : {}) } } as const;
-  const routes = result.routes.map((route) => ({ do: "route.add", route: routeOf(route, dev, result) }) as const);
+  const routes = result.routes.map((route) => ({ do: "route.append", route: routeOf(route, dev, result) }) as const);
   // The address is the one that the interface has; setting it again is what makes the kernel announce.
   const announcement = { do: "link.set", dev, set: { mac } } as const;
   if (!config.enabledad || !families.has(6)) {

@@ -35,6 +35,8 @@ export const OWN_ERROR = {
   kernel: 115,
   /** Not root, or forbidden by the host. */
   permission: 116,
+  /** A delegated plugin failed without the error document that it owes. */
+  plugin: 117,
 } as const;
 
 /** A failure that already has its CNI code. Throw a NetError where none is prescribed: {@link toCniError} numbers

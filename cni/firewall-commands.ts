@@ -1,11 +1,11 @@
 import type { NftElement } from "../kernel/nftables.ts";
 import { networkComment, type Owner, ownerComment } from "./firewall-owner.ts";
 
-/** A table of ours. Packets pass a fixed number of rules that look up sets and maps, so that neither the way of a packet
- *  nor a change gets longer with the number of containers. The table is made with its first element and goes with its
- *  last. */
+/** A table of ours. Packets pass a fixed number of rules that look up sets and maps, so that neither the way of a
+ *  packet nor a change gets longer with the number of containers. The table is made with its first element and goes
+ *  with its last. */
 export interface FirewallTable {
-  readonly family: "inet" | "bridge";
+  readonly family: "ip" | "ip6" | "bridge";
   readonly name: string;
   readonly sets: readonly FirewallSet[];
   /** In an order in which each leads only to ones before it. */
@@ -76,24 +76,34 @@ export function additionCommands(entry: FirewallEntry, present: readonly string[
   ];
 }
 
-/** Commands that remove the held elements that `isGone` accepts, then the chains that nothing refers to any more; the whole
- *  table when no other element is left. */
-export function removalCommands(
+/** How elements are removed, and what that leaves. */
+export interface Removal {
+  readonly commands: readonly string[];
+  /** Names of the chains that the table then has; undefined when it is gone. */
+  readonly left: readonly string[] | undefined;
+}
+
+/** Removes the held elements that `isGone` accepts, then the chains that nothing refers to any more; the whole table
+ *  when no other element is left. `present` are the names of the table's chains. */
+export function removal(
   table: FirewallTable,
   held: readonly HeldElement[],
   present: readonly string[],
   isGone: (element: HeldElement) => boolean,
-): string[] {
+): Removal {
   const place = placeOf(table);
   const gone = held.filter(isGone);
-  if (gone.length === held.length) return [`delete table ${place}`];
+  if (gone.length === held.length) return { commands: [`delete table ${place}`], left: undefined };
   const used = new Set(held.filter((element) => !isGone(element)).flatMap(targetOf));
   const orphans = new Set(gone.flatMap(targetOf).filter((chain) => !used.has(chain)));
   const isOrphan = (chain: string) => orphans.has(chain) || [...orphans].some((orphan) => isRevisionOf(chain, orphan));
-  return [
-    ...gone.map(({ set, key }) => `delete element ${place} ${set} { ${joined(key)} }`),
-    ...present.filter(isOrphan).map((chain) => `delete chain ${place} ${chain}`),
-  ];
+  return {
+    commands: [
+      ...gone.map(({ set, key }) => `delete element ${place} ${set} { ${joined(key)} }`),
+      ...present.filter(isOrphan).map((chain) => `delete chain ${place} ${chain}`),
+    ],
+    left: present.filter((chain) => !isOrphan(chain)),
+  };
 }
 
 /** Accepts the elements of `owner`. */

@@ -5,9 +5,9 @@ export interface Owner {
   readonly ifname: string;
 }
 
-/** nftables keeps at most 128 bytes of comment (libnftnl NFTNL_UDATA_COMMENT_MAXLEN). The shares leave the usual ids whole: 64
- *  hexadecimal digits, or the 73 characters of a Mesos container inside another. Two blanks, two of these and 15 bytes of
- *  interface name are 128. */
+/** nftables keeps at most 128 bytes of comment (libnftnl NFTNL_UDATA_COMMENT_MAXLEN). The shares leave the usual ids
+ *  whole: 64 hexadecimal digits, or the 73 characters of a Mesos container inside another. Two blanks, two of these
+ *  and 15 bytes of interface name are 128. */
 const NETWORK_LIMIT = 36;
 const CONTAINER_LIMIT = 75;
 /** Hexadecimal digits of SHA-256 at the end of what had to be cut. */
@@ -32,8 +32,8 @@ export function describeHolder(comment: string | undefined): string {
   return `container ${container} (${ifname} on network ${network})`;
 }
 
-/** `text` if it is shorter than `limit`, else exactly `limit` characters of it that end in a hash of the whole. The two forms differ
- *  in length, so that no text can pass for the shortened form of another. */
+/** `text` if it is shorter than `limit`, else exactly `limit` characters of it that end in a hash of the whole. The
+ *  two forms differ in length, so that no text can pass for the shortened form of another. */
 export function shorten(text: string, limit: number): string {
   return text.length < limit ? text : `${text.slice(0, limit - HASH_DIGITS - 1)}.${digest(text)}`;
 }

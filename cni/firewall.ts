@@ -10,7 +10,7 @@ import {
   type HeldElement,
   isStale,
   placeOf,
-  removalCommands,
+  removal,
 } from "./firewall-commands.ts";
 import { describeHolder, type Owner, ownerComment } from "./firewall-owner.ts";
 
@@ -19,19 +19,18 @@ const LOCK = `${LOCK_DIRECTORY}/firewall.lock`;
 /** Milliseconds. Holders take one or two, so this is a queue of thousands. */
 const LOCK_WAIT_MS = 30_000;
 
-/** Makes all entries in one transaction. Throws `conflict` naming the holder when another container has one of their keys;
- *  what the same owner, or a former holder of its addresses, has left behind is replaced. */
+/** Makes all entries, at most one of a table, in one transaction. Throws `conflict` naming the holder when another
+ *  container has one of their keys, and changes nothing then; what the same owner, or a former holder of its
+ *  addresses, has left behind is replaced. */
 export function addFirewall(kernel: Kernel, files: Files, entries: readonly FirewallEntry[]): void {
   if (entries.length === 0) return;
   locked(files, () => {
     const nft = kernel.nftables;
-    for (const entry of entries) if (hasRivals(nft, entry)) settle(nft, entry);
     try {
-      create(nft, entries);
+      nft.run(entries.flatMap((entry) => (hasRivals(nft, entry) ? replacement(nft, entry) : creation(nft, entry))));
     } catch (error) {
       if (!hasErrno(error, "EEXIST")) throw error;
-      for (const entry of entries) settle(nft, entry);
-      create(nft, entries);
+      nft.run(entries.flatMap((entry) => replacement(nft, entry)));
     }
   });
 }
@@ -82,8 +81,9 @@ function missing({ table, owner }: FirewallEntry, what: string): NetError {
   });
 }
 
-function create(nft: Nftables, entries: readonly FirewallEntry[]): void {
-  nft.run(entries.flatMap((entry) => additionCommands(entry, nft.chains(entry.table.family, entry.table.name))));
+/** Commands for the usual case, that nobody has any of the keys. */
+function creation(nft: Nftables, entry: FirewallEntry): string[] {
+  return additionCommands(entry, nft.chains(entry.table.family, entry.table.name));
 }
 
 function hasRivals(nft: Nftables, { table, rivals }: FirewallEntry): boolean {
@@ -93,28 +93,36 @@ function hasRivals(nft: Nftables, { table, rivals }: FirewallEntry): boolean {
   });
 }
 
-/** Judges everything in the table that stands against the entry: throws `conflict` if a holder may be alive, and removes
- *  what has been left behind. */
-function settle(nft: Nftables, { table, owner, addresses, elements, rivals }: FirewallEntry): void {
+/** Commands that also remove what has been left behind. Throws `conflict` when one who may be alive stands against
+ *  the entry. */
+function replacement(nft: Nftables, entry: FirewallEntry): readonly string[] {
+  const { table, owner, addresses } = entry;
   const present = nft.chains(table.family, table.name);
-  if (present === undefined) return;
+  if (present === undefined) return additionCommands(entry, undefined);
   const held = readTable(nft, table, present);
   const reused = held.filter(({ key, data }) => [...key, ...data].some((field) => addresses.includes(field)));
   const left = new Set([ownerComment(owner), ...reused.map(({ comment }) => comment)]);
   const isLeft = ({ comment }: HeldElement) => left.has(comment);
-  const wanted = [...elements.map(({ set, key }) => ({ set, suffix: key })), ...rivals];
-  const alive = held.find(
-    (element) =>
-      !isLeft(element) && wanted.some(({ set, suffix }) => set === element.set && endsWith(element.key, suffix)),
+  refuseConflict(
+    entry,
+    held.filter((element) => !isLeft(element)),
   );
-  if (alive !== undefined) {
-    throw new NetError("conflict", {
-      tried: `give ${table.describe(alive)} to ${describeHolder(ownerComment(owner))}`,
-      said: `${describeHolder(alive.comment)} holds it`,
-      remedy: "stop that container or choose another; if it is gone already, run CNI DEL or GC for it",
-    });
-  }
-  if (held.some(isLeft)) nft.run(removalCommands(table, held, present, isLeft));
+  if (!held.some(isLeft)) return additionCommands(entry, present);
+  const cleared = removal(table, held, present, isLeft);
+  return [...cleared.commands, ...additionCommands(entry, cleared.left)];
+}
+
+function refuseConflict({ table, owner, elements, rivals }: FirewallEntry, others: readonly HeldElement[]): void {
+  const wanted = [...elements.map(({ set, key }) => ({ set, suffix: key })), ...rivals];
+  const holder = others.find((held) =>
+    wanted.some(({ set, suffix }) => set === held.set && endsWith(held.key, suffix)),
+  );
+  if (holder === undefined) return;
+  throw new NetError("conflict", {
+    tried: `give ${table.describe(holder)} to ${describeHolder(ownerComment(owner))}`,
+    said: `${describeHolder(holder.comment)} holds it`,
+    remedy: "stop that container or choose another; if it is gone already, run CNI DEL or GC for it",
+  });
 }
 
 function endsWith(key: readonly string[], suffix: readonly string[]): boolean {
@@ -137,7 +145,7 @@ function removeWhere(
       const held = readTable(nft, table, present);
       const gone = held.filter(isGone);
       removed.push(...gone);
-      return gone.length === 0 ? [] : removalCommands(table, held, present, isGone);
+      return gone.length === 0 ? [] : removal(table, held, present, isGone).commands;
     });
     nft.run(commands);
     return removed;

@@ -2,8 +2,8 @@ import type { Mac } from "../kernel/kernel.ts";
 import type { FirewallEntry, FirewallTable } from "./firewall-commands.ts";
 import type { Owner } from "./firewall-owner.ts";
 
-/** Source addresses of frames from containers (`macspoofchk`): a guarded bridge port may send only with the hardware address that its
- *  container was given. */
+/** Source addresses of frames from containers (`macspoofchk`): a guarded bridge port may send only with the hardware
+ *  address that its container was given. */
 export const MAC_SPOOF: FirewallTable = {
   family: "bridge",
   name: "dcos_macspoof",

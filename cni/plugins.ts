@@ -1,9 +1,15 @@
 import { bridgePlugin } from "./bridge.ts";
 import { hostLocal } from "./host-local.ts";
 import { loopback } from "./loopback.ts";
+import { portMapperPlugin } from "./port-mapper.ts";
+import { portmapPlugin } from "./portmap.ts";
 import type { Plugin } from "./protocol.ts";
 
-const dcos = bridgePlugin("dcos", "dcos-net plugin: bridge, addresses, masquerading and host ports in one process", true);
+const dcos = bridgePlugin(
+  "dcos",
+  "dcos-net plugin: bridge, addresses, masquerading and host ports in one process",
+  true,
+);
 const bridge = bridgePlugin("bridge", "dcos-net in place of the reference bridge plugin", false);
 
 /** Every name that the executable answers to as a plugin. */
@@ -12,6 +18,10 @@ const PLUGINS: Readonly<Record<string, Plugin>> = {
   bridge,
   "dcos-ipam": hostLocal,
   "host-local": hostLocal,
+  "dcos-portmap": portmapPlugin("dcos-portmap"),
+  portmap: portmapPlugin("portmap"),
+  // Its delegate must leave host ports alone, hence never dcos itself.
+  "mesos-cni-port-mapper": portMapperPlugin((type) => (type === "bridge" || type === "dcos" ? bridge : undefined)),
   loopback,
 };
 

@@ -206,7 +206,8 @@ function reportFailure(host: Host, record: CallRecord, failure: CniError, error:
   } catch (unwritable) {
     record.notes.push(`the error could not be printed: ${messageOf(unwritable)}`);
   }
-  if (failure.code === OWN_ERROR.internal && error instanceof Error) tell(host, error.stack ?? error.message);
+  const mistake = failure !== error && failure.code === OWN_ERROR.internal;
+  if (mistake && error instanceof Error) tell(host, error.stack ?? error.message);
 }
 
 /** A call never fails because it could not be logged. */

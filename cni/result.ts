@@ -23,6 +23,7 @@ export interface Result {
   readonly dns: ResultDns;
 }
 
+/** An interface that the ADD made or moved. */
 export interface ResultInterface {
   readonly name: string;
   readonly mac?: string | undefined;
@@ -34,6 +35,7 @@ export interface ResultInterface {
   readonly pciID?: string | undefined;
 }
 
+/** An address given to the container. */
 export interface ResultIp {
   /** Address with the prefix length of its subnet. */
   readonly address: Prefix;
@@ -42,6 +44,7 @@ export interface ResultIp {
   readonly interface?: number | undefined;
 }
 
+/** A route set in the container. */
 export interface ResultRoute {
   readonly dst: Prefix;
   readonly gw?: Ip | undefined;
@@ -55,6 +58,7 @@ export interface ResultRoute {
   readonly scope?: number | undefined;
 }
 
+/** What the container should know of DNS, as resolv.conf(5) has it. */
 export interface ResultDns {
   readonly nameservers?: readonly string[] | undefined;
   readonly domain?: string | undefined;
@@ -62,6 +66,7 @@ export interface ResultDns {
   readonly options?: readonly string[] | undefined;
 }
 
+/** A result that says nothing: where plugins start from. */
 export const EMPTY_RESULT: Result = { interfaces: [], ips: [], routes: [], dns: {} };
 
 const UINT32_MAX = 0xffffffff;

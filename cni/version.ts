@@ -3,8 +3,10 @@ import { CNI_ERROR, CniError } from "./error.ts";
 /** Released versions of the specification, oldest first; all are served. */
 export const CNI_VERSIONS = ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"] as const;
 
+/** One of {@link CNI_VERSIONS}. */
 export type CniVersion = (typeof CNI_VERSIONS)[number];
 
+/** What VERSION answers, and errors that come before the version is known. */
 export const NEWEST_VERSION: CniVersion = "1.1.0";
 
 /** The verbs, each with the version that brought it. */
@@ -17,8 +19,10 @@ const SINCE = {
   STATUS: "1.1.0",
 } as const satisfies Readonly<Record<string, CniVersion>>;
 
+/** A value of CNI_COMMAND. */
 export type Verb = keyof typeof SINCE;
 
+/** True for the verbs, which are upper-case. */
 export function isVerb(text: string): text is Verb {
   return Object.hasOwn(SINCE, text);
 }

@@ -73,8 +73,8 @@ const MEANING: Readonly<Record<string, ErrorCode>> = {
   ENAMETOOLONG: "invalid",
 };
 
-/** errno name of a positive number: `EEXIST`, or `errno 133` for one we have no name for. */
-export function errnoName(errno: number): string {
+/** `EEXIST`, or `errno 133` for one we have no name for. */
+function errnoName(errno: number): string {
   return ERRNO[errno] ?? `errno ${errno}`;
 }
 

@@ -1,5 +1,5 @@
 import { contains, equalIp, equalPrefix, type Ip, networkOf, type Prefix, parsePrefix } from "../lib/address.ts";
-import { isLocal } from "./fake-local.ts";
+import { hasIpv6, isLocal } from "./fake-local.ts";
 import { Refusal } from "./fake-refusal.ts";
 import { dropRoutes, dropRoutesFrom, insertConnected, removeConnected } from "./fake-route.ts";
 import type { FakeAddress, FakeLink } from "./fake-state.ts";
@@ -32,6 +32,7 @@ export function addAddress(link: FakeLink, spec: AddressSpec, replace: boolean):
 }
 
 function checkAddress6(link: FakeLink, ip: Ip): void {
+  if (!hasIpv6(link)) throw new Refusal("EINVAL");
   if (link.stack.sysctl.isOnLink("ipv6", link.name, "disable_ipv6")) {
     throw new Refusal("EACCES", "ipv6: IPv6 is disabled on this device");
   }
@@ -69,6 +70,7 @@ function insert(link: FakeLink, address: FakeAddress): void {
 
 /** `ip address delete`. */
 export function deleteAddress(link: FakeLink, wanted: Prefix): void {
+  if (wanted.ip.family === 6 && !hasIpv6(link)) throw new Refusal("ENXIO");
   const found = addressesOf(link).find(({ address }) => equalPrefix(address, wanted));
   if (found === undefined) throw new Refusal("EADDRNOTAVAIL", "Address not found");
   const heirs = found.secondary || wanted.ip.family === 6 ? [] : subnetMates(link, wanted).filter((x) => x !== found);
@@ -150,14 +152,14 @@ export function dropAddresses(link: FakeLink): void {
 /** The address that the kernel gives by itself; none on the loopback, nor where it is switched off. */
 export function addLinkLocal(link: FakeLink, ip: Ip): void {
   const { sysctl } = link.stack;
-  const unwanted = link.kind === undefined || sysctl.isOnLink("ipv6", link.name, "disable_ipv6");
+  const unwanted = link.kind === undefined || !hasIpv6(link) || sysctl.isOnLink("ipv6", link.name, "disable_ipv6");
   const address: Prefix = { ip, length: 64 };
   if (unwanted || sysctl.isOnLink("ipv6", link.name, "addr_gen_mode") || findSame(link, address) !== undefined) return;
   insert(link, { link, address, scope: "link", noDad: false, settled: false, secondary: false });
 }
 
-/** The address in the shape that the interface promises. Duplicate address detection takes a second or two; here it lasts
- *  until a test ends it. */
+/** The address in the shape that the interface promises. Duplicate address detection takes a second or two; here it
+ *  lasts until a test ends it. */
 export function reportAddress(each: FakeAddress): LinkAddress {
   const { link, address, scope } = each;
   const detected =

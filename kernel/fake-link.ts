@@ -1,5 +1,6 @@
 import { ipFromBytes } from "../lib/address.ts";
-import { addLinkLocal, addressesAfterDown, addressesAfterUp, dropAddresses } from "./fake-address.ts";
+import { addLinkLocal, addressesAfterDown, addressesAfterUp, dropAddresses, ipv6Switched } from "./fake-address.ts";
+import { hasIpv6 } from "./fake-local.ts";
 import { Refusal } from "./fake-refusal.ts";
 import type { FakeLink, FakeStack } from "./fake-state.ts";
 import type { Link, LinkChanges, LinkSpec, Mac, PortChanges } from "./kernel.ts";
@@ -21,29 +22,36 @@ export function addLoopback(stack: FakeStack): void {
   link.mtu = 65536;
 }
 
-/** `ip link add`. Refuses in the order of rtnl_newlink: attributes, name, then what the kind has to say. */
+/** `ip link add`. Refuses in the order of rtnl_newlink: the lengths of attributes, what the kind says of their
+ *  values, the name that is taken, and what comes up when the link is made. */
 export function addLink(stack: FakeStack, spec: LinkSpec): void {
-  checkName(spec.name);
+  checkNameLength(spec.name);
   if (spec.alias !== undefined) checkAlias(spec.alias);
-  if (stack.find(spec.name) !== undefined) throw new Refusal("EEXIST");
-  checkKind(stack, spec);
+  if (spec.kind === "vxlan" && spec.vni > VNI_MAX) throw new Refusal("ERANGE");
   checkMac(spec.mac);
-  checkMtu(spec.mtu);
-  const link = spec.kind === "veth" ? addPair(stack, spec) : newLink(stack, spec);
+  if (spec.kind === "veth" || spec.kind === "vxlan") checkMtu(spec.mtu);
+  if (stack.find(spec.name) !== undefined) throw new Refusal("EEXIST");
+  checkFeatures(stack, spec);
+  const link = spec.kind === "veth" ? addPair(stack, spec) : addSingle(stack, spec);
   if (spec.alias !== undefined) link.alias = spec.alias;
   if (spec.up === true) setUp(link);
 }
 
-function checkKind(stack: FakeStack, spec: LinkSpec): void {
+function checkFeatures(stack: FakeStack, spec: LinkSpec): void {
   const { features } = stack.machine;
   if (spec.kind === "dummy" && !features.dummy) throw new Refusal("EOPNOTSUPP", "Unknown device type");
   if (spec.kind === "bridge" && spec.vlanFiltering === true && !features.vlanFiltering) throw new Refusal("EOPNOTSUPP");
+}
+
+function addSingle(stack: FakeStack, spec: Exclude<LinkSpec, { kind: "veth" }>): FakeLink {
+  checkMtu(spec.mtu);
+  checkName(spec.name);
   if (spec.kind === "vxlan") checkVxlan(stack, spec);
+  return newLink(stack, spec);
 }
 
 /** Two devices would compete for the same packets when VNI, port and family are equal. */
 function checkVxlan(stack: FakeStack, spec: Extract<LinkSpec, { kind: "vxlan" }>): void {
-  if (spec.vni > VNI_MAX) throw new Refusal("ERANGE");
   const family = spec.local?.family ?? 4;
   for (const { vxlan } of stack.links) {
     if (vxlan?.vni === spec.vni && vxlan.port === spec.port && (vxlan.local?.family ?? 4) === family) {
@@ -55,9 +63,11 @@ function checkVxlan(stack: FakeStack, spec: Extract<LinkSpec, { kind: "vxlan" }>
 /** The peer is made first, in its own namespace. */
 function addPair(stack: FakeStack, spec: Extract<LinkSpec, { kind: "veth" }>): FakeLink {
   const { peer } = spec;
-  checkName(peer.name);
+  checkNameLength(peer.name);
   checkMac(peer.mac);
   checkMtu(peer.mtu);
+  checkName(peer.name);
+  checkName(spec.name);
   const there = peer.netns === undefined ? stack : stackOf(stack, peer.netns.id);
   if (there.find(peer.name) !== undefined || (there === stack && peer.name === spec.name)) throw new Refusal("EEXIST");
   const far = newLink(there, { kind: "veth", ...peer });
@@ -105,10 +115,10 @@ function newLink(stack: FakeStack, spec: NewLink): FakeLink {
   return link;
 }
 
-/** `ip link set`, in the order of do_setlink: namespace, address, MTU, name, alias, bridge, flags. Like there, what was done
- *  before a refusal stays. */
+/** `ip link set`, in the order of do_setlink: namespace, address, MTU, name, alias, bridge, flags. Like there, what
+ *  was done before a refusal stays. */
 export function setLink(link: FakeLink, changes: LinkChanges): void {
-  if (changes.name !== undefined) checkName(changes.name);
+  if (changes.name !== undefined) checkNameLength(changes.name);
   if (changes.alias !== undefined) checkAlias(changes.alias);
   if (changes.netns !== undefined) moveTo(link, stackOf(link.stack, changes.netns.id), changes.name ?? link.name);
   if (changes.mac !== undefined) setMac(link, changes.mac);
@@ -178,7 +188,8 @@ function setDown(link: FakeLink): void {
   flushNeighbors(link);
 }
 
-/** Re-setting an address, even the present one, makes the kernel drop all neighbours of the link, permanent ones too. */
+/** Re-setting an address, even the present one, makes the kernel drop all neighbours of the link, permanent ones
+ *  too. */
 function setMac(link: FakeLink, mac: Mac): void {
   if (!isLoopback(link) && !(link.bridge !== undefined && mac === ZERO_MAC)) checkMac(mac);
   changeMac(link, mac.toLowerCase());
@@ -194,7 +205,8 @@ function changeMac(link: FakeLink, mac: Mac): void {
   flushNeighbors(link);
 }
 
-/** What a link does when it comes up or its hardware address is set, where the setting asks for it (devinet.c, ndisc.c). */
+/** What a link does when it comes up or its hardware address is set, where the setting asks for it (devinet.c,
+ *  ndisc.c). */
 function announce(link: FakeLink, family: 4 | 6, setting: string): void {
   const { stack } = link;
   if (!link.up || !stack.sysctl.isOn(`ipv${family}`, link.name, setting)) return;
@@ -204,14 +216,25 @@ function announce(link: FakeLink, family: 4 | 6, setting: string): void {
 }
 
 function setMtu(link: FakeLink, mtu: number): void {
+  if (mtu === link.mtu) return;
   if (!isLoopback(link)) checkMtu(mtu);
-  link.mtu = mtu;
+  changeMtu(link, mtu);
   link.mtuGiven = true;
   if (link.master !== undefined) followPorts(link.master);
 }
 
+/** A link that is too small for IPv6 loses it. */
+function changeMtu(link: FakeLink, mtu: number): void {
+  const before = hasIpv6(link);
+  link.mtu = mtu;
+  if (hasIpv6(link) === before) return;
+  ipv6Switched(link, before);
+  if (before) flushNeighbors(link, 6);
+}
+
 function rename(link: FakeLink, name: string): void {
   if (name === link.name) return;
+  checkName(name);
   if (link.stack.find(name) !== undefined) throw new Refusal("EEXIST");
   link.stack.sysctl.renameLink(link.name, name);
   link.name = name;
@@ -265,7 +288,8 @@ function followPorts(bridge: FakeLink): void {
   if (bridge.bridge !== undefined) bridge.bridge.portsDecide = true;
   const mac = ports.map((port) => port.mac).sort()[0] ?? ZERO_MAC;
   if (!bridge.macGiven && mac !== bridge.mac) changeMac(bridge, mac);
-  if (!bridge.mtuGiven) bridge.mtu = ports.length === 0 ? MTU_DEFAULT : Math.min(...ports.map((port) => port.mtu));
+  const mtu = ports.length === 0 ? MTU_DEFAULT : Math.min(...ports.map((port) => port.mtu));
+  if (!bridge.mtuGiven) changeMtu(bridge, mtu);
 }
 
 function portsOf(bridge: FakeLink): FakeLink[] {
@@ -356,9 +380,13 @@ export function isLoopback(link: FakeLink): boolean {
   return link.kind === undefined;
 }
 
-/** dev_valid_name, and before it the length that the attribute's policy allows. */
-function checkName(name: string): void {
+/** The length that the attribute's policy allows. */
+function checkNameLength(name: string): void {
   if (utf8.encode(name).length > NAME_BYTES_MAX) throw new Refusal("ERANGE", "Attribute failed policy validation");
+}
+
+/** dev_valid_name. */
+function checkName(name: string): void {
   if (name === "" || name === "." || name === ".." || /[/:\s]/.test(name)) throw new Refusal("EINVAL");
 }
 

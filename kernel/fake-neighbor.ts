@@ -1,4 +1,5 @@
 import { equalIp, formatIp, type Ip } from "../lib/address.ts";
+import { hasIpv6 } from "./fake-local.ts";
 import { Refusal } from "./fake-refusal.ts";
 import type { FakeLink, FakeNeighbor } from "./fake-state.ts";
 import type { FdbEntry, Mac, Neighbor } from "./kernel.ts";
@@ -9,6 +10,7 @@ const ZERO_MAC = "00:00:00:00:00:00";
 /** `ip neighbor add` and `ip neighbor replace`. A link needn't be up for it. */
 export function addNeighbor(link: FakeLink, { ip, mac, permanent }: Neighbor, replace: boolean): void {
   macBytes(mac);
+  if (ip.family === 6 && !hasIpv6(link)) throw new Refusal("EINVAL");
   const key = neighborKey(link, ip);
   if (!replace && link.stack.neighbors.has(key)) throw new Refusal("EEXIST");
   link.stack.neighbors.set(key, { link, ip, mac: mac.toLowerCase(), permanent });

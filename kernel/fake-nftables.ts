@@ -32,8 +32,8 @@ interface Table {
 
 type Tables = Map<string, Table>;
 
-/** The rule set of one namespace: an interpreter of the commands that change tables, chains, rules, sets, maps and elements.
- *  What a rule or a type says stays opaque text; only the chains and sets that it names are looked at. */
+/** The rule set of one namespace: an interpreter of the commands that change tables, chains, rules, sets, maps and
+ *  elements. What a rule or a type says stays opaque text; only the chains and sets that it names are looked at. */
 export class FakeNftables {
   private tables: Tables = new Map();
 

@@ -1,5 +1,5 @@
 import { contains, equalIp, equalPrefix, type Ip, isNetwork, networkOf, type Prefix, widthOf } from "../lib/address.ts";
-import { isBroadcast, isLocal } from "./fake-local.ts";
+import { hasIpv6, isBroadcast, isLocal } from "./fake-local.ts";
 import { Refusal } from "./fake-refusal.ts";
 import type { FakeLink, FakeRoute, FakeStack } from "./fake-state.ts";
 import type { Route } from "./kernel.ts";
@@ -33,8 +33,16 @@ export function deleteRoute(stack: FakeStack, wanted: Route): void {
   const slot = stack.routes.get(keyOf(table, wanted.dst)) ?? [];
   const link = wanted.dev === undefined ? undefined : stack.need(wanted.dev);
   const index = slot.findIndex((route) => (link === undefined || route.link === link) && matches(route, wanted));
-  if (index < 0) throw new Refusal("ESRCH");
+  if (index < 0) throw new Refusal(meetsNullEntry(stack, wanted) ? "ENOENT" : "ESRCH");
   slot.splice(index, 1);
+}
+
+/** The root of every IPv6 table is a placeholder for the default route, which a deletion that asks for nothing else
+ *  finds and then can't delete (fib6_null_entry). */
+function meetsNullEntry(stack: FakeStack, wanted: Route): boolean {
+  const { dst, gateway, dev, priority, protocol, table = MAIN } = wanted;
+  const bare = [gateway, dev, priority, protocol].every((each) => each === undefined);
+  return dst.ip.family === 6 && dst.length === 0 && bare && stack.tables6.has(table);
 }
 
 function matches(route: FakeRoute, wanted: Route): boolean {
@@ -56,15 +64,19 @@ function complete4(stack: FakeStack, spec: Route): FakeRoute {
   if (spec.gateway !== undefined && scope === "host") {
     throw new Refusal("EINVAL", "Route with host scope can not have a gateway");
   }
-  const link = spec.gateway === undefined ? directLink(given) : gatewayLink4(stack, spec, spec.gateway, given);
+  if (spec.gateway === undefined && scope !== "host" && spec.onlink === true) {
+    throw new Refusal("EINVAL", "Invalid flags for nexthop - PERVASIVE and ONLINK can not be set");
+  }
+  const link =
+    spec.gateway === undefined ? directLink(given, scope === "host") : gatewayLink4(stack, spec, spec.gateway, given);
   checkSource(stack, spec.source, "Invalid prefsrc address");
   return filled(spec, link, scope, spec.priority ?? 0);
 }
 
-/** The link of a route without gateway: named, and up. */
-function directLink(given: FakeLink | undefined): FakeLink {
+/** The link of a route without gateway: named, and up, unless it leads to the host itself. */
+function directLink(given: FakeLink | undefined, mayBeDown: boolean): FakeLink {
   if (given === undefined) throw new Refusal("ENODEV");
-  if (!given.up) throw new Refusal("ENETDOWN", "Device for nexthop is not up");
+  if (!given.up && !mayBeDown) throw new Refusal("ENETDOWN", "Device for nexthop is not up");
   return given;
 }
 
@@ -73,9 +85,11 @@ function gatewayLink4(stack: FakeStack, spec: Route, gateway: Ip, given: FakeLin
   if (spec.onlink === true) {
     if (given === undefined) throw new Refusal("ENODEV", "Nexthop device required for onlink");
     if (!given.up) throw new Refusal("ENETDOWN", "Nexthop device is not up");
+    if (isBroadcast(stack, gateway) || isLocal(stack, gateway))
+      throw new Refusal("EINVAL", "Nexthop has invalid gateway");
     return given;
   }
-  if (isBroadcast(stack, gateway)) throw new Refusal("EINVAL", "Nexthop has invalid gateway");
+  if (isBroadcast(stack, gateway, given)) throw new Refusal("EINVAL", "Nexthop has invalid gateway");
   const own = stack.addresses.find(
     ({ address, link }) => equalIp(address.ip, gateway) && (given === undefined || link === given),
   )?.link;
@@ -90,22 +104,31 @@ function gatewayLink4(stack: FakeStack, spec: Route, gateway: Ip, given: FakeLin
 /** An IPv6 route, checked as ip6_route_info_create does. Host bits of the destination are dropped, not refused. */
 function complete6(stack: FakeStack, spec: Route): FakeRoute {
   const given = spec.dev === undefined ? undefined : stack.need(spec.dev);
+  stack.tables6.add(spec.table ?? MAIN);
+  if (given !== undefined && !hasIpv6(given)) throw new Refusal("ENODEV");
   if (given !== undefined && stack.sysctl.isOnLink("ipv6", given.name, "disable_ipv6")) {
     throw new Refusal("EACCES", "IPv6 is disabled on nexthop device");
   }
-  const link = spec.gateway === undefined ? directLink(given) : gatewayLink6(stack, spec, spec.gateway, given);
+  const link = spec.gateway === undefined ? directLink(given, false) : gatewayLink6(stack, spec, spec.gateway, given);
   if (!link.up) throw new Refusal("ENETDOWN", "Nexthop device is not up");
   checkSource(stack, spec.source, "Invalid source address");
   return filled({ ...spec, dst: networkOf(spec.dst) }, link, "global", spec.priority ?? PRIORITY_6);
 }
 
 function gatewayLink6(stack: FakeStack, spec: Route, gateway: Ip, given: FakeLink | undefined): FakeLink {
-  if (isLocal(stack, gateway)) throw new Refusal("EINVAL", "Gateway can not be a local address");
+  checkForeign6(stack, gateway, given);
   const free = spec.onlink === true || contains(LINK_LOCAL_6, gateway);
   if (free && given === undefined) throw new Refusal("EINVAL", "Egress device not specified");
   const link = free ? given : connectedLink(stack, spec.table ?? MAIN, gateway, given);
   if (link === undefined) throw new Refusal("EHOSTUNREACH");
   return link;
+}
+
+/** A gateway must be another host: a link-local one not on the same link, others nowhere. */
+function checkForeign6(stack: FakeStack, gateway: Ip, given: FakeLink | undefined): void {
+  const owners = stack.addresses.filter(({ address }) => equalIp(address.ip, gateway)).map(({ link }) => link);
+  const same = given !== undefined && contains(LINK_LOCAL_6, gateway) ? owners.includes(given) : owners.length > 0;
+  if (same) throw new Refusal("EINVAL", "Gateway can not be a local address");
 }
 
 /** The link of the most specific route to `ip`, when that route has no gateway itself. The route's own table is asked
@@ -152,10 +175,12 @@ function filled(spec: Route, link: FakeLink, scope: FakeRoute["scope"], priority
   };
 }
 
-/** The route to an address' own network, which the kernel keeps in table main as long as the link is up. A /32 has none. */
+/** The route to an address' own network, which the kernel keeps in table main as long as the link is up. None for an
+ *  IPv4 address of the loopback, a /32 or the IPv6 loopback address. */
 export function insertConnected(link: FakeLink, address: Prefix): void {
   const { family } = address.ip;
-  if (link.kind === undefined || (family === 4 && (address.length === 32 || address.length === 0))) return;
+  const none4 = family === 4 && (link.kind === undefined || address.length === 32 || address.length === 0);
+  if (none4 || (family === 6 && address.ip.value === 1n)) return;
   const dst = networkOf(address);
   const route: FakeRoute = {
     dst,
@@ -191,8 +216,8 @@ export function dropRoutes(link: FakeLink, which: (route: FakeRoute) => boolean)
   dropWhere(link.stack, (route) => route.link === link && which(route));
 }
 
-/** What becomes of routes whose preferred source address is gone: IPv4 drops those of table main (fib_sync_down_addr looks
- *  at no other), IPv6 forgets the preference. */
+/** What becomes of routes whose preferred source address is gone: IPv4 drops those of table main (fib_sync_down_addr
+ *  looks at no other), IPv6 forgets the preference. */
 export function dropRoutesFrom(stack: FakeStack, source: Ip): void {
   const affected = (route: FakeRoute) => route.source !== undefined && equalIp(route.source, source);
   if (source.family === 4) {

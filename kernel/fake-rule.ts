@@ -3,8 +3,8 @@ import { Refusal } from "./fake-refusal.ts";
 import type { FakeStack } from "./fake-state.ts";
 import type { Rule } from "./kernel.ts";
 
-/** `ip rule add`. Without a priority the rule comes directly before the second one that is there: the first is the lookup of
- *  local addresses (fib_default_rule_pref). */
+/** `ip rule add`. Without a priority the rule comes directly before the second one that is there: the first is the
+ *  lookup of local addresses (fib_default_rule_pref). */
 export function addRule(stack: FakeStack, { family, from, to, table, priority }: Rule): void {
   const position = priority ?? Math.max(0, (rulesOf(stack, family)[1]?.priority ?? 1) - 1);
   const rule: Rule = {
@@ -17,6 +17,7 @@ export function addRule(stack: FakeStack, { family, from, to, table, priority }:
   const same = (other: Rule) =>
     other.priority === position && other.table === table && equalTo(other.from, from) && equalTo(other.to, to);
   if (rulesOf(stack, family).some(same)) throw new Refusal("EEXIST");
+  if (family === 6) stack.tables6.add(table);
   const later = stack.rules.findIndex((other) => other.family === family && (other.priority ?? 0) > position);
   stack.rules.splice(later < 0 ? stack.rules.length : later, 0, rule);
 }

@@ -23,8 +23,9 @@ export interface FakeLink {
   master: FakeLink | undefined;
   peer: FakeLink | undefined;
   readonly vxlan: Link["vxlan"];
-  /** Present on bridges. A bridge runs without ports until the kernel first looks at their states (br_port_state_selection),
-   *  which it does when a port joins or leaves and when the bridge's address changes; from then on its ports decide. */
+  /** Present on bridges. A bridge runs without ports until the kernel first looks at their states
+   *  (br_port_state_selection), which it does when a port joins or leaves and when the bridge's address changes;
+   *  from then on its ports decide. */
   readonly bridge: { readonly vlanFiltering: boolean; portsDecide: boolean } | undefined;
   port: Required<PortChanges>;
   readonly vlans: Map<number, { readonly pvid: boolean; readonly untagged: boolean }>;
@@ -105,6 +106,9 @@ export class FakeStack {
   readonly routes = new Map<string, FakeRoute[]>();
   /** Table, family and prefix length of every route that was ever there. */
   readonly routeLengths = new Set<string>();
+  /** IPv6 tables that exist: main, those that a rule ever led to, and those to which a route was ever
+   *  added, even in vain. */
+  readonly tables6 = new Set([254]);
   rules: Rule[] = defaultRules();
   /** By link index and address. */
   readonly neighbors = new Map<string, FakeNeighbor>();
@@ -114,6 +118,8 @@ export class FakeStack {
   readonly announcements: Announcement[] = [];
   readonly sysctl = new FakeSysctl();
   readonly nftables = new FakeNftables();
+  /** Numbers go up and aren't used again. */
+  private lastIndex = 0;
   /** Counts changes, for `changed()`. */
   version = 0;
   /** Handles and kernels that keep the namespace alive, besides mounts. */
@@ -135,10 +141,11 @@ export class FakeStack {
     return link;
   }
 
-  /** Puts a link here under its present index, or another one when that is taken, as `dev_change_net_namespace` does. */
+  /** Puts a link here under its present index, or another one when that is taken, as `dev_change_net_namespace`
+   *  does. */
   adopt(link: FakeLink): void {
     const taken = new Set(this.links.map(({ index }) => index));
-    if (link.index === 0 || taken.has(link.index)) link.index = Math.max(0, ...taken) + 1;
+    while (link.index === 0 || taken.has(link.index)) link.index = ++this.lastIndex;
     link.stack = this;
     this.links.push(link);
     this.sysctl.addLink(link.name);

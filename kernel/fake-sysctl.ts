@@ -1,6 +1,7 @@
 import { Refusal } from "./fake-refusal.ts";
 
-/** Per-link settings below net/ipv4/conf, with Linux's values in a fresh namespace (Documentation/networking/ip-sysctl). */
+/** Per-link settings below net/ipv4/conf, with Linux's values in a fresh namespace
+ *  (Documentation/networking/ip-sysctl). */
 const IPV4_CONF: Readonly<Record<string, string>> = {
   accept_local: "0",
   accept_redirects: "1",
@@ -78,7 +79,8 @@ export class FakeSysctl {
     return this.values.get(path);
   }
 
-  /** Refuses unknown paths (ENOENT) and what isn't a list of numbers (EINVAL). Returns the paths that have a new value. */
+  /** Refuses unknown paths (ENOENT) and what isn't a list of numbers (EINVAL). Returns the paths that have a new
+   *  value. */
   set(path: string, value: string): string[] {
     if (!this.values.has(path)) throw new Refusal("ENOENT", "No such file or directory");
     if (!/^-?\d+(\s+-?\d+)*$/.test(value.trim())) throw new Refusal("EINVAL", "Invalid argument");

@@ -29,6 +29,8 @@ export type FailurePoint = Operation["do"] | "sysctl" | "nftables" | "conntrack"
 interface Failure {
   readonly errno: string;
   readonly point: FailurePoint | undefined;
+  /** Changes of the kind that still pass before it. */
+  passing: number;
 }
 
 /** What every handle of one machine shares with the first: failures to come. */
@@ -64,9 +66,9 @@ const VERBS: Verbs = {
   "fdb.delete": (stack, { entry }) => deleteFdb(stack.need(entry.dev), entry),
 };
 
-/** A machine in memory with one empty namespace: what a fresh `ip netns add` shows. It refuses what Linux 6.18 refuses, with
- *  the same errno, and has the side effects that features rely on. Deterministic: no clock, no randomness; hardware addresses,
- *  link numbers and namespace numbers count up. */
+/** A machine in memory with one empty namespace: what a fresh `ip netns add` shows. It refuses what Linux 6.18
+ *  refuses, with the same errno, and has the side effects that features rely on. Deterministic: no clock, no
+ *  randomness; hardware addresses, link numbers and namespace numbers count up. */
 export function openFake(features: Partial<FakeFeatures> = {}): FakeKernel {
   const machine = new FakeMachine({ dummy: true, vlanFiltering: true, ...features });
   return new FakeKernel(newStack(machine), { failures: [] });
@@ -245,10 +247,15 @@ export class FakeKernel implements Kernel {
     endIfUnused(this.stack);
   }
 
-  /** The next change, or the next one of a kind, is refused with this errno and does nothing. Several line up. Holds for
-   *  all namespaces of the machine. */
-  failNext(errno: string, point?: FailurePoint): void {
-    this.script.failures.push({ errno, point });
+  /** The next change, or the next one of a kind, is refused with this errno and does nothing; `passing` that many
+   *  come through before it. Several line up. Holds for all namespaces of the machine. */
+  failNext(errno: string, point?: FailurePoint, passing = 0): void {
+    this.script.failures.push({ errno, point, passing });
+  }
+
+  /** Takes back the failures that have not come yet, and tells how many. */
+  forgetFailures(): number {
+    return this.script.failures.splice(0).length;
   }
 
   /** Duplicate address detection ends well on all links. */
@@ -278,12 +285,9 @@ export class FakeKernel implements Kernel {
   /** `Verbs` pairs each name with its own operation, which a look-up by name can't show to the compiler. */
   private carryOut<Name extends Operation["do"]>(operation: Extract<Operation, { do: Name }>): void {
     const verb: (stack: FakeStack, operation: Extract<Operation, { do: Name }>) => void = VERBS[operation.do as Name];
-    try {
-      verb(this.stack, operation);
-    } finally {
-      serveLinkLocals(this.stack);
-      this.stack.version++;
-    }
+    verb(this.stack, operation);
+    serveLinkLocals(this.stack);
+    this.stack.version++;
   }
 
   /** What Linux does when a setting changes, beside remembering it. */
@@ -300,9 +304,10 @@ export class FakeKernel implements Kernel {
   private doing<T>(point: FailurePoint, tried: () => string, action: () => T): T {
     const next = this.script.failures.findIndex((failure) => failure.point === undefined || failure.point === point);
     try {
-      if (next >= 0) {
-        const [failure] = this.script.failures.splice(next, 1);
-        throw new Refusal(failure?.errno ?? "EIO", "put in by the test");
+      const failure = this.script.failures[next];
+      if (failure !== undefined && failure.passing-- === 0) {
+        this.script.failures.splice(next, 1);
+        throw new Refusal(failure.errno, "put in by the test");
       }
       return action();
     } catch (error) {

@@ -1,7 +1,8 @@
 import { cString, fromCString } from "../lib/bytes.ts";
 import { NetError } from "../lib/error.ts";
 import type { FileLock, FileStat, Files } from "../lib/files.ts";
-import { errnoError, systemCall, trySystemCall } from "./ffi.ts";
+import { errnoError } from "./errno.ts";
+import { systemCall, trySystemCall } from "./ffi.ts";
 
 /** "Relative to the working directory" (linux/fcntl.h AT_FDCWD, −100); the kernel reads only the low 32 bits. */
 const AT_FDCWD = 0xffffff9c;

@@ -2,7 +2,8 @@ import { cString } from "../lib/bytes.ts";
 import { type ErrorCode, hasErrno, NetError } from "../lib/error.ts";
 import { type LibNftables, libNftables, type NftContext } from "./ffi.ts";
 import { NETLINK_NETFILTER, Netlink } from "./netlink.ts";
-import { readChains, readElements } from "./nft-dump.ts";
+import { batchFrame, encodeCommands } from "./nft-batch.ts";
+import { readChains, readElements, readSetTypes } from "./nft-dump.ts";
 import { readListing } from "./nft-json.ts";
 import type { Nftables, NftElement } from "./nftables.ts";
 
@@ -28,36 +29,50 @@ interface Writer {
   readonly context: NftContext;
 }
 
-/** nftables of the namespace that `enter` runs its action in. Nothing is loaded or opened before the first use: most CNI calls
- *  need no firewall.
+/** Commands that the kernel is told directly at most, so that a batch stays far below what a socket takes at once. */
+const DIRECT_LIMIT = 100;
+
+/** nftables of the namespace that `enter` runs its action in. Nothing is loaded or opened before the first use: most
+ *  CNI calls need no firewall.
  *
- *  Changes go through libnftables, which knows the language. Reading elements doesn't: for a listing libnftables takes 9 µs an
- *  element and reads the whole table, a plain dump 1 µs and only the set. A refused transaction costs some 15 ms (the kernel
- *  waits for all readers before it rolls back), so callers look first instead of trying. */
+ *  The commands that make and remove what belongs to a container go to the kernel directly, because libnftables
+ *  alone takes 3 ms to load and warm up, as long as the rest of an ADD; whatever `nft-batch.ts` doesn't know goes
+ *  through libnftables. Reading is direct too: for a listing libnftables takes 9 µs an element and reads the whole
+ *  table. A refused transaction costs some 15 ms either way (the kernel waits for all readers before it rolls back),
+ *  so callers look first instead of trying. */
 export function openNftables(enter: <T>(action: () => T) => T): Nftables & { close(): void } {
   let writer: Writer | undefined;
-  let reader: Netlink | undefined;
-  const writing = () => {
+  let socket: Netlink | undefined;
+  const library = () => {
     writer ??= openContext(enter);
     return writer;
   };
-  const reading = () => {
-    reader ??= enter(() => Netlink.open(NETLINK_NETFILTER));
-    return reader;
+  const direct = () => {
+    socket ??= enter(() => Netlink.open(NETLINK_NETFILTER));
+    return socket;
   };
+  const typesOf = (family: string, table: string, set: string) =>
+    orMissing(() => readSetTypes(direct(), family, table, set));
   return {
     run(commands) {
-      if (commands.length > 0) runText(writing(), `${commands.join("\n")}\n`);
+      if (commands.length === 0) return;
+      const requests = commands.length > DIRECT_LIMIT ? undefined : encodeCommands(commands, typesOf);
+      if (requests === undefined) runText(library(), `${commands.join("\n")}\n`);
+      else direct().transaction(requests, batchFrame());
     },
     elements: (family, table, set) =>
-      orMissing(() => readElements(reading(), family, table, set) ?? listElements(writing(), family, table, set)),
-    chains: (family, table) => orMissing(() => readChains(reading(), family, table)),
-    table: (family, table) => orMissing(() => runText(writing(), `list table ${family} ${table}\n`)),
+      orMissing(() => {
+        const types = readSetTypes(direct(), family, table, set);
+        if (types === undefined) return listElements(library(), family, table, set);
+        return readElements(direct(), family, table, set, types);
+      }),
+    chains: (family, table) => orMissing(() => readChains(direct(), family, table)),
+    table: (family, table) => orMissing(() => runText(library(), `list table ${family} ${table}\n`)),
     close() {
       if (writer !== undefined) writer.library.freeContext(writer.context);
-      reader?.close();
+      socket?.close();
       writer = undefined;
-      reader = undefined;
+      socket = undefined;
     },
   };
 }

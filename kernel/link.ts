@@ -61,8 +61,8 @@ function ifinfo(writer: MessageWriter, index: number, flags = 0, change = 0): Me
   return writer.u8(AF_UNSPEC).u8(0).u16(0).u32(index).u32(flags).u32(change);
 }
 
-/** `ip link add …`. A link that exists is refused (EEXIST). The kernel ignores an alias here: it takes a {@link linkSet} afterwards,
- *  but one that will be refused is refused now. */
+/** `ip link add …`. A link that exists is refused (EEXIST). The kernel ignores an alias here: it takes a {@link
+ *  linkSet} afterwards, but one that will be refused is refused now. */
 export function linkAdd(spec: LinkSpec): Uint8Array {
   if (spec.alias !== undefined) aliasBytes(spec.alias);
   const writer = new MessageWriter(RTM_NEWLINK, NLM_F_REQUEST | NLM_F_CREATE | NLM_F_EXCL);

@@ -27,9 +27,9 @@ import { decodeRoutes, routeDump } from "./route.ts";
 import { decodeRule, ruleDump } from "./rule.ts";
 import { decodeVlans, type VlanEntry, vlanDump } from "./vlan.ts";
 
-/** Multicast groups whose messages mean that something we read may have changed (linux/rtnetlink.h RTMGRP_*): link, neighbour,
- *  IPv4 address, route and rule, IPv6 address and route; the IPv6 rule group has no bit of its own. */
-const WATCHED_GROUPS = 0x1 | 0x4 | 0x10 | 0x40 | 0x80 | 0x100 | 0x400;
+/** Multicast groups whose messages mean that something we read may have changed, each the bit of its number less one
+ *  (linux/rtnetlink.h RTNLGRP_*): link, neighbour, IPv4 address, route and rule, IPv6 address, route and rule. */
+const WATCHED_GROUPS = 0x1 | 0x4 | 0x10 | 0x40 | 0x80 | 0x100 | 0x400 | 0x40000;
 const RT_TABLE_MAIN = 254;
 
 /** The Linux kernel, seen from the calling thread's network namespace. Opens its sockets at first use. */
@@ -40,8 +40,8 @@ export function openLinux(): Kernel {
 class LinuxKernel implements Kernel {
   private socket: Netlink | undefined;
   private watcher: Netlink | undefined;
-  private firewall: Nftables | undefined;
-  private tracking: Conntrack | undefined;
+  private firewall: ReturnType<typeof openNftables> | undefined;
+  private tracking: ReturnType<typeof openConntrack> | undefined;
 
   /** `home` is the namespace to work in; undefined is the one of the calling thread. */
   constructor(private readonly home: OpenNetns | undefined) {}
@@ -66,7 +66,9 @@ class LinuxKernel implements Kernel {
       return found;
     };
     const send = (index: number, operation: Operation) => {
-      pending.push({ message: encodeOperation(operation, resolve), tried: () => describeOperation(operation) });
+      // Encoding may flush, so it comes before the message finds its place.
+      const message = encodeOperation(operation, resolve);
+      pending.push({ message, tried: () => describeOperation(operation) });
       places.push(index);
     };
     for (const [index, operation] of operations.entries()) {
@@ -235,6 +237,8 @@ class LinuxKernel implements Kernel {
     this.watcher?.close();
     this.socket = undefined;
     this.watcher = undefined;
+    this.firewall?.close();
+    this.tracking?.close();
     this.firewall = undefined;
     this.tracking = undefined;
   }

@@ -1,7 +1,8 @@
 import { fromCString } from "../lib/bytes.ts";
 import { NetError } from "../lib/error.ts";
 import { HEADER_LENGTH, malformed, readAttributes, readU16, readU32 } from "./attribute.ts";
-import { errnoError, systemCall, trySystemCall } from "./ffi.ts";
+import { errnoError } from "./errno.ts";
+import { systemCall, trySystemCall } from "./ffi.ts";
 
 /** Netlink families (linux/netlink.h). */
 export const NETLINK_ROUTE = 0;
@@ -135,6 +136,28 @@ export class Netlink {
       start = end;
     }
     return outcome;
+  }
+
+  /** Sends all requests as one transaction of a subsystem that has such (nf_tables), between the two messages of `frame`. Throws the
+   *  kernel's first refusal, after which nothing has changed. Only the last request asks for an acknowledgement: older
+   *  kernels give none for the end of a batch. */
+  transaction(requests: readonly Request[], [begin, end]: readonly [Uint8Array, Uint8Array]): void {
+    const messages = requests.map(({ message }) => message);
+    const last = messages.at(-1);
+    if (last === undefined) return;
+    new DataView(last.buffer, last.byteOffset).setUint16(6, readU16(last, 6) | NLM_F_ACK, true);
+    const first = this.send([begin, ...messages, end], 0);
+    let refused: Error | undefined;
+    for (const message of this.answers(first)) {
+      if (message.type !== NLMSG_ERROR) continue;
+      const { errno, text } = decodeError(message);
+      const index = message.sequence - first - 1;
+      // A refusal of the batch as a whole, such as of the commit, answers its first message.
+      const tried = requests[index]?.tried ?? (() => `commit ${requests.length} changes`);
+      if (errno !== 0) refused ??= errnoError(errno, { tried: tried(), said: text });
+      if (index < 0 || index === requests.length - 1) break;
+    }
+    if (refused !== undefined) throw refused;
   }
 
   /** One request, its acknowledgement and the replies before it, each handed to `each`. Throws the kernel's refusal. */

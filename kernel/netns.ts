@@ -1,6 +1,7 @@
 import { cString } from "../lib/bytes.ts";
 import { NetError } from "../lib/error.ts";
-import { errnoError, systemCall, trySystemCall } from "./ffi.ts";
+import { errnoError } from "./errno.ts";
+import { systemCall, trySystemCall } from "./ffi.ts";
 import { linuxFiles } from "./file.ts";
 import type { OpenNetns } from "./link.ts";
 

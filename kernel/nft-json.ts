@@ -1,7 +1,7 @@
 import type { NftElement } from "./nftables.ts";
 
-/** Reads the answer of `list set` or `list map` in libnftables' JSON form (libnftables-json(5)). An element is its bare value, or an
- *  object `elem` with the value and its comment; in a map, a pair of that and the data. */
+/** Reads the answer of `list set` or `list map` in libnftables' JSON form (libnftables-json(5)). An element is its
+ *  bare value, or an object `elem` with the value and its comment; in a map, a pair of that and the data. */
 export function readListing(listing: unknown): NftElement[] {
   const objects = member(listing, "nftables");
   if (!Array.isArray(objects)) return [];

@@ -84,8 +84,8 @@ export function routeDump(family: 4 | 6, table: number, index: number | undefine
 /** What a route says of its way out. */
 type NextHop = Pick<Route, "gateway" | "onlink"> & { readonly index: number | undefined };
 
-/** Unicast routes out of an RTM_NEWROUTE message, with the index of their link: one, or for a multipath route one for each
- *  next hop (IPv6 makes one of routes that were appended with gateways). None for other kinds. */
+/** Unicast routes out of an RTM_NEWROUTE message, with the index of their link: one, or for a multipath route one
+ *  for each next hop (IPv6 makes one of routes that were appended with gateways). None for other kinds. */
 export function decodeRoutes({ payload }: Message): (Omit<Route, "dev"> & NextHop)[] {
   const family = readU8(payload, 0);
   if ((family !== AF[4] && family !== AF[6]) || readU8(payload, 7) !== RTN_UNICAST) return [];

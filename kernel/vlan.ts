@@ -1,7 +1,8 @@
-import { forEachAttribute, MessageWriter, readAttributes, readU16, readU32 } from "./attribute.ts";
+import { forEachAttribute, MessageWriter, malformed, readAttributes, readU16, readU32 } from "./attribute.ts";
 import { type Message, NLM_F_REQUEST } from "./netlink.ts";
 
-/** Constants of linux/rtnetlink.h and linux/if_bridge.h. VLAN membership is set and read through link messages of family AF_BRIDGE. */
+/** Constants of linux/rtnetlink.h and linux/if_bridge.h. VLAN membership is set and read through link messages of
+ *  family AF_BRIDGE. */
 const RTM_DELLINK = 17;
 const RTM_GETLINK = 18;
 const IFLA_EXT_MASK = 29;
@@ -17,6 +18,8 @@ const BRIDGE_VLAN_INFO_UNTAGGED = 4;
 const BRIDGE_VLAN_INFO_RANGE_BEGIN = 8;
 const BRIDGE_VLAN_INFO_RANGE_END = 16;
 const RTEXT_FILTER_BRVLAN = 2;
+/** VLAN identifiers have 12 bits. */
+const VLANS_MAX = 4096;
 
 /** VLAN membership of a port, or of the bridge itself when `self`. */
 export interface VlanEntry {
@@ -70,6 +73,7 @@ export function decodeVlans({ payload }: Message): { readonly index: number; rea
         return;
       }
       const first = (flags & BRIDGE_VLAN_INFO_RANGE_END) !== 0 ? (rangeStart ?? vid) : vid;
+      if (vlans.length + vid - first >= VLANS_MAX) throw malformed(`more than ${VLANS_MAX} VLANs of one port`);
       for (let id = first; id <= vid; id++) {
         vlans.push({
           vid: id,

@@ -23,8 +23,8 @@ export function widthOf(family: Family): number {
   return WIDTH[family];
 }
 
-/** The address written in `text`, or undefined when it isn't one. Accepts dotted decimal IPv4 without leading zeros, and
- *  every IPv6 form of RFC 4291 section 2.2, without zone. An IPv4-mapped IPv6 address stays IPv6. */
+/** The address written in `text`, or undefined when it isn't one. Accepts dotted decimal IPv4 without leading zeros,
+ *  and every IPv6 form of RFC 4291 section 2.2, without zone. An IPv4-mapped IPv6 address stays IPv6. */
 export function tryParseIp(text: string): Ip | undefined {
   const value = text.includes(":") ? parse6(text) : parse4(text);
   if (value === undefined) return undefined;
@@ -149,8 +149,9 @@ export function hostPrefix(ip: Ip): Prefix {
   return { ip, length: WIDTH[ip.family] };
 }
 
-/** The lower and the upper half of a prefix, host bits cleared: `9.0.1.0/24` → `9.0.1.0/25` and `9.0.1.128/25`. DC/OS gives the
- *  lower half of a node's subnet to Mesos and CNI, the upper half to Docker. Throws a NetError `invalid` for a prefix of one address. */
+/** The lower and the upper half of a prefix, host bits cleared: `9.0.1.0/24` → `9.0.1.0/25` and `9.0.1.128/25`. DC/OS
+ *  gives the lower half of a node's subnet to Mesos and CNI, the upper half to Docker. Throws a NetError `invalid`
+ *  for a prefix of one address. */
 export function halves(prefix: Prefix): readonly [Prefix, Prefix] {
   const { family } = prefix.ip;
   const length = prefix.length + 1;

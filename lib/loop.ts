@@ -42,12 +42,13 @@ export interface Loop {
  * The one runner of reconciliation, used by every feature. It promises:
  *
  * 1. The first pass starts at once (in the next turn of the event loop); passes never overlap.
- * 2. After a request a full pass starts that saw everything from before the request: a request during a pass leads to another
- *    one. Requests are coalesced, and starts are at least `leastGapMs` apart, so a storm of requests costs one pass per gap.
+ * 2. After a request a full pass starts that saw everything from before the request: a request during a pass leads to
+ *    another one. Requests are coalesced, and starts are at least `leastGapMs` apart, so a storm of requests costs
+ *    one pass per gap.
  * 3. Without requests a pass starts at most `longestGapMs` after the end of the previous one.
- * 4. After a failed pass the next comes after a random half to whole of `firstRetryMs` × 2^(failures in a row − 1), at most
- *    `longestRetryMs` and at least `leastGapMs`; requests don't shorten that wait, or a failing kernel would be hammered.
- *    The random part keeps nodes that failed together from retrying together.
+ * 4. After a failed pass the next comes after a random half to whole of `firstRetryMs` × 2^(failures in a row − 1),
+ *    at most `longestRetryMs` and at least `leastGapMs`; requests don't shorten that wait, or a failing kernel would
+ *    be hammered. The random part keeps nodes that failed together from retrying together.
  * 5. After `stop` no pass starts.
  */
 export function startLoop(options: LoopOptions): Loop {

@@ -15,7 +15,8 @@ export interface OverlayOptions {
   readonly kernel: Kernel;
   readonly files: Files;
   readonly metrics: OverlayMetrics;
-  /** Folder of CNI configurations to keep, and the folder of leases that they name; no files are written when undefined. */
+  /** Folder of CNI configurations to keep, and the folder of leases that they name; no files are written when
+   *  undefined. */
   readonly cni: { readonly dir: string; readonly dataDir: string | undefined } | undefined;
 }
 
@@ -33,12 +34,13 @@ export interface OverlayReport {
 
 /** Keeps one node's kernel and CNI configuration as the cluster demands. */
 export interface OverlayKeeper {
-  /** One pass: reads the kernel once, plans, carries out. `self` is the name of this node. Everything that can be done is done, and
-   *  then the refusals are thrown as one NetError with the first as its cause; `not-found` when the cluster has no such node. The
-   *  CNI configuration of an overlay appears only after this node's own part of it stands, and goes before it goes. */
+  /** One pass: reads the kernel once, plans, carries out. `self` is the name of this node. Everything that can be
+   *  done is done, and then the refusals are thrown as one NetError with the first as its cause; `not-found` when the
+   *  cluster has no such node. The CNI configuration of an overlay appears only after this node's own part of it
+   *  stands, and goes before it goes. */
   reconcile(cluster: Cluster, self: string): OverlayReport;
-  /** True when something of ours was changed that the kernel's change notices (Kernel.changed) don't cover: the isolation table, a
-   *  kernel setting, a CNI file. Costs a few small reads. False before the first pass. */
+  /** True when something of ours was changed that the kernel's change notices (Kernel.changed) don't cover: the
+   *  isolation table, a kernel setting, a CNI file. Costs a few small reads. False before the first pass. */
   disturbed(): boolean;
 }
 
@@ -48,10 +50,11 @@ export function overlayKeeper(options: OverlayOptions): OverlayKeeper {
 
 class Keeper implements OverlayKeeper {
   readonly #options: OverlayOptions;
-  /** The last table with what it was computed from: computing it for 4,000 peers costs more than all the rest of a quiet pass. */
+  /** The last table with what it was computed from: computing it for 4,000 peers costs more than all the rest of a
+   *  quiet pass. */
   #table: { readonly key: string; readonly cluster: Cluster; readonly desired: Desired } | undefined;
-  /** How nft lists our table after these commands. nft writes rules in its own words, which differ between versions, so the listing
-   *  is compared with itself and not with the commands. */
+  /** How nft lists our table after these commands. nft writes rules in its own words, which differ between versions,
+   *  so the listing is compared with itself and not with the commands. */
   #isolation: { readonly commands: string; readonly listing: string | undefined } | undefined;
   /** The cluster of the last good pass: a change found while it stays the same is somebody else's doing. */
   #settled: Cluster | undefined;
@@ -196,7 +199,8 @@ function operate(kernel: Kernel, operations: readonly Operation[]): Refusal[] {
   });
 }
 
-/** Between reading and acting, somebody else (a link's own removal, the CNI plugin, the operator) may have removed the same object. */
+/** Between reading and acting, somebody else (a link's own removal, the CNI plugin, the operator) may have removed
+ *  the same object. */
 const GONE: ReadonlySet<string | undefined> = new Set(["ENOENT", "ESRCH", "ENODEV", "EADDRNOTAVAIL"]);
 
 function isMoot(operation: Operation, error: Error): boolean {

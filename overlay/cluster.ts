@@ -6,7 +6,8 @@ export interface Overlay {
   readonly name: string;
   readonly v4: OverlayRange | undefined;
   readonly v6: OverlayRange | undefined;
-  /** Its containers reach, and are reached by, only their own overlay, the DNS addresses and destination-translated flows. */
+  /** Its containers reach, and are reached by, only their own overlay, the DNS addresses and destination-translated
+   *  flows. */
   readonly isolated: boolean;
 }
 
@@ -42,7 +43,8 @@ export interface ClusterNode {
   readonly pathMtu: number | undefined;
 }
 
-/** Everything a node has to know of the cluster to build its overlay: what the nodes file says, or the facts of the nodes. */
+/** Everything a node has to know of the cluster to build its overlay: what the nodes file says, or the facts of the
+ *  nodes. */
 export interface Cluster {
   /** VXLAN network identifier; the device is `vtep<vni>`. */
   readonly vni: number;

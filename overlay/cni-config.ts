@@ -16,10 +16,10 @@ export interface LocalNetwork {
 export const MARK = { dcosNet: { managed: true } } as const;
 
 /**
- * CNI configuration of these networks: file name → text. Two files for each network: `<name>.conf` is what Mesos reads, one plugin and
- * no `cniVersion`, so that results have the only shape that Mesos parses (0.2.0); `<name>.conflist` is what podman, containerd and
- * others read, which also lets them hand over port mappings, addresses and a hardware address. Mesos skips a conflist, the others
- * prefer it, so one folder can serve both.
+ * CNI configuration of these networks: file name → text. Two files for each network: `<name>.conf` is what Mesos
+ * reads, one plugin and no `cniVersion`, so that results have the only shape that Mesos parses (0.2.0);
+ * `<name>.conflist` is what podman, containerd and others read, which also lets them hand over port mappings,
+ * addresses and a hardware address. Mesos skips a conflist, the others prefer it, so one folder can serve both.
  *
  * `dataDir` is the folder of the address leases; the plugin's default when undefined.
  */

@@ -14,8 +14,8 @@ export interface CniFileChanges {
   readonly conflicts: readonly string[];
 }
 
-/** Compares the folder with what it should hold (`wanted`: file name → text). Only files with our mark are ever replaced or
- *  removed; a folder that isn't there is empty. */
+/** Compares the folder with what it should hold (`wanted`: file name → text). Only files with our mark are ever
+ *  replaced or removed; a folder that isn't there is empty. */
 export function cniFileChanges(files: Files, dir: string, wanted: ReadonlyMap<string, string>): CniFileChanges {
   const write: { path: string; text: string }[] = [];
   const conflicts: string[] = [];
@@ -34,7 +34,8 @@ export function cniFileChanges(files: Files, dir: string, wanted: ReadonlyMap<st
   return { write, remove, conflicts };
 }
 
-/** Writes each file in one step: a runtime that reads the folder meanwhile sees the old or the new text, never half of one. */
+/** Writes each file in one step: a runtime that reads the folder meanwhile sees the old or the new text, never half
+ *  of one. */
 export function writeCniFiles(files: Files, dir: string, { write }: CniFileChanges): void {
   if (write.length > 0) files.makeDirectory(dir);
   for (const { path, text } of write) files.replace(path, text, MODE);

@@ -14,13 +14,14 @@ const DNS = {
 /**
  * nft commands that replace the whole isolation table, as one transaction; none when no overlay is isolated.
  *
- * The check happens on the node where a connection starts, by the bridge that its packets come from: there the destination is seen
- * before and after translation, so VIPs and host ports can be told from direct access, and a forged source address changes nothing.
- * The rule that lets replies pass stands first. A packet costs one look-up of its bridge when it isn't from a container, and a
- * fixed number of look-ups otherwise, however many overlays there are.
+ * The check happens on the node where a connection starts, by the bridge that its packets come from: there the
+ * destination is seen before and after translation, so VIPs and host ports can be told from direct access, and a
+ * forged source address changes nothing. The rule that lets replies pass stands first. A packet costs one look-up of
+ * its bridge when it isn't from a container, and a fixed number of look-ups otherwise, however many overlays there
+ * are.
  *
- * An isolated overlay is closed both ways: containers of other overlays can't start connections into it either. The nodes' own
- * processes can, for health checks.
+ * An isolated overlay is closed both ways: containers of other overlays can't start connections into it either. The
+ * nodes' own processes can, for health checks.
  */
 export function isolationCommands(overlays: readonly Overlay[]): string[] {
   const isolated = overlays.filter((overlay) => overlay.isolated);

@@ -5,8 +5,9 @@ import type { Ip, Prefix } from "../lib/address.ts";
 export const AGENT_TABLE = 42;
 export const MAIN_TABLE = 254;
 
-/** Map keys under which desired and observed kernel objects meet. Two objects with one key want the same place in the kernel.
- *  They are made 20,000 times in a pass with 4,000 peers, so they are built from the address's number and not from its text. */
+/** Map keys under which desired and observed kernel objects meet. Two objects with one key want the same place in the
+ *  kernel. They are made 20,000 times in a pass with 4,000 peers, so they are built from the address's number and not
+ *  from its text. */
 export function ipKey(ip: Ip): string {
   return `${ip.family}:${ip.value.toString(16)}`;
 }
@@ -15,8 +16,8 @@ export function prefixKey({ ip, length }: Prefix): string {
   return `${ipKey(ip)}/${length}`;
 }
 
-/** A route's slot: table, destination and metric, with the kernel's default metrics filled in (rtnetlink: 0 for IPv4, 1024 for
- *  IPv6). */
+/** A route's slot: table, destination and metric, with the kernel's default metrics filled in (rtnetlink: 0 for IPv4,
+ *  1024 for IPv6). */
 export function routeKey(route: Route): string {
   const priority = route.priority ?? (route.dst.ip.family === 4 ? 0 : 1024);
   return `${route.table ?? MAIN_TABLE} ${prefixKey(route.dst)} ${priority}`;

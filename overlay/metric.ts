@@ -8,7 +8,8 @@ export interface OverlayMetrics {
   quietPasses: number;
   /** Changes made to the kernel: operations, kernel settings and nftables transactions. */
   changes: number;
-  /** Of these, the ones made after a first good pass for an unchanged cluster: somebody else had changed our objects. */
+  /** Of these, the ones made after a first good pass for an unchanged cluster: somebody else had changed our objects.
+   *  */
   repairs: number;
   /** Changes that the kernel refused. */
   refusals: number;

@@ -27,8 +27,8 @@ export interface MtuChoice {
   readonly reason: string;
 }
 
-/** The MTU for containers, bridges and tunnel device, so that a full-sized packet fits the path with its outer headers: the tunnel
- *  never fragments, and packets that don't fit vanish without notice where ICMP is filtered. */
+/** The MTU for containers, bridges and tunnel device, so that a full-sized packet fits the path with its outer
+ *  headers: the tunnel never fragments, and packets that don't fit vanish without notice where ICMP is filtered. */
 export function overlayMtu({ override, link, path, underlay }: MtuInput): MtuChoice {
   if (override !== undefined) return { mtu: override, reason: `${override} as configured` };
   if (link === undefined) return { mtu: FALLBACK, reason: `${FALLBACK}, the default: no link has this node's address` };

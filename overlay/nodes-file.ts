@@ -86,11 +86,13 @@ interface Definition {
 }
 
 /**
- * Reads the static nodes file: JSON with the names of DC/OS' `dcos_overlay_network` and a list `nodes`; README.md shows all keys.
+ * Reads the static nodes file: JSON with the names of DC/OS' `dcos_overlay_network` and a list `nodes`; README.md
+ * shows all keys.
  *
- * Addresses follow from a node's index: tunnel endpoint number index + 1 of the pool, and subnet number index of each overlay, both
- * as DC/OS hands them out. A node without `index` gets the lowest one that no node claims, in the order of the file; `subnets` and
- * `subnets6` fix single subnets. Nothing depends on the reading node, so all nodes that read one file agree.
+ * Addresses follow from a node's index: tunnel endpoint number index + 1 of the pool, and subnet number index of each
+ * overlay, both as DC/OS hands them out. A node without `index` gets the lowest one that no node claims, in the order
+ * of the file; `subnets` and `subnets6` fix single subnets. Nothing depends on the reading node, so all nodes that
+ * read one file agree.
  *
  * Throws a NetError `invalid` that lists every problem with the key it is in; then nothing of the file counts.
  */
@@ -391,8 +393,8 @@ function fixedSubnet(section: Section, key: string, overlay: string, range: Over
   return subnet;
 }
 
-/** `subnets` and `subnets6` may name only overlays of the file that have that family; also disabled ones, so that switching an
- *  overlay off needs no other change. */
+/** `subnets` and `subnets6` may name only overlays of the file that have that family; also disabled ones, so that
+ *  switching an overlay off needs no other change. */
 function checkOverlayKeys(sections: readonly Section[], definitions: readonly Definition[]): void {
   for (const family of [4, 6] as const) {
     const names = definitions.filter(({ overlay }) => rangeOf(overlay, family) !== undefined);

@@ -57,10 +57,11 @@ export interface Plan {
 /**
  * The steps from observed to desired. Pure, and linear in the number of objects.
  *
- * Ours, and so removed when not desired, are: routes with our protocol number or through our tunnel device (but the kernel's own), in the
- * main table and in table 42; permanent neighbours and all forwarding entries of the tunnel device; addresses, other than
- * link-local ones, of the tunnel device and of bridges with our alias; rules that look up table 42 at our priority; links with our
- * alias, bridges only when no port is left; the isolation table. Nothing else is ever removed.
+ * Ours, and so removed when not desired, are: routes with our protocol number or through our tunnel device (but the
+ * kernel's own), in the main table and in table 42; permanent neighbours and all forwarding entries of the tunnel
+ * device; addresses, other than link-local ones, of the tunnel device and of bridges with our alias; rules that look
+ * up table 42 at our priority; links with our alias, bridges only when no port is left; the isolation table. Nothing
+ * else is ever removed.
  */
 export function planOverlay(desired: Desired, observed: Observed): Plan {
   const links = planLinks(desired, observed);
@@ -103,14 +104,23 @@ function planLinks(desired: Desired, observed: Observed): LinkPlan {
   }
   for (const spec of wanted) {
     const link = byName.get(spec.name);
-    if (link === undefined) operations.push({ do: "link.add", link: spec });
+    if (link === undefined) operations.push(...makeLink(spec));
     else if (link.kind !== spec.kind)
       conflicts.push(`${spec.name} is a ${link.kind ?? "hardware"} link, not a ${spec.kind}: rename it`);
     else if (spec.kind === "vxlan" && !vxlanFits(spec, link)) {
-      operations.push({ do: "link.delete", dev: spec.name }, { do: "link.add", link: spec });
+      operations.push({ do: "link.delete", dev: spec.name }, ...makeLink(spec));
     } else operations.push(...adjustLink(spec, link));
   }
   return { operations, replaced: replacedBy(operations), conflicts };
+}
+
+/** A bridge follows the smallest MTU of its ports until one is set on it, and the one that it is created with doesn't
+ *  count. */
+function makeLink(spec: LinkSpec): Operation[] {
+  if (spec.kind !== "bridge") return [{ do: "link.add", link: spec }];
+  const { mtu, ...link } = spec;
+  const added: Operation = { do: "link.add", link };
+  return mtu === undefined ? [added] : [added, { do: "link.set", dev: spec.name, set: { mtu } }];
 }
 
 function replacedBy(operations: readonly Operation[]): Set<string> {
@@ -126,13 +136,14 @@ function hasPort(bridge: Link, observed: Observed): boolean {
   return observed.links.some((link) => link.master === bridge.index);
 }
 
-/** What can't be changed on a VXLAN device that lives. Setting another MAC could be done, but flushes its permanent neighbours. */
+/** What can't be changed on a VXLAN device that lives. Setting another MAC could be done, but flushes its permanent
+ *  neighbours. */
 function vxlanFits(spec: VxlanSpec, link: Link): boolean {
   return link.vxlan?.vni === spec.vni && link.vxlan.port === spec.port && link.mac === spec.mac;
 }
 
 /** In-place changes. A bridge keeps the hardware address that it has: its containers know it. */
-function adjustLink(spec: VxlanSpec | LinkSpec, link: Link): Operation[] {
+function adjustLink(spec: LinkSpec, link: Link): Operation[] {
   const set: LinkChanges = {
     ...(spec.alias !== undefined && spec.alias !== link.alias ? { alias: spec.alias } : {}),
     ...(spec.mtu !== undefined && spec.mtu !== link.mtu ? { mtu: spec.mtu } : {}),
@@ -163,8 +174,8 @@ function planSysctls(desired: Desired, observed: Observed, replaced: ReadonlySet
   return [...keepRouterAdvertisements(observed), ...changes];
 }
 
-/** A forwarding host ignores router advertisements unless told otherwise (accept_ra 2), and the kernel drops the default route that
- *  it has learned when forwarding goes on. So links that accept them now are told first. */
+/** A forwarding host ignores router advertisements unless told otherwise (accept_ra 2), and the kernel drops the
+ *  default route that it has learned when forwarding goes on. So links that accept them now are told first. */
 function keepRouterAdvertisements(observed: Observed): Sysctl[] {
   return observed.links
     .filter((link) => !link.loopback && link.alias?.startsWith(OWNER_ALIAS) !== true)
@@ -202,8 +213,8 @@ function renewed(address: AddressSpec): Operation[] {
   return [{ do: "address.delete", address }, added(address)];
 }
 
-/** The tunnel device, and bridges that carry our alias. A bridge that somebody else made joins at the pass after it was given the
- *  alias. */
+/** The tunnel device, and bridges that carry our alias. A bridge that somebody else made joins at the pass after it
+ *  was given the alias. */
 function ownLinks(desired: Desired, observed: Observed): Set<string> {
   const bridges = new Map<string, BridgeSpec>(desired.bridges.map((bridge) => [bridge.name, bridge]));
   const names = observed.links
@@ -261,8 +272,8 @@ function planFdb(desired: Desired, observed: Observed): Operation[] {
   return operations;
 }
 
-/** One hardware address may have several remote endpoints, of which frames take the first. One wrong endpoint is replaced in one step, so
- *  that a moved node loses nothing; of several, the kernel would replace only the first. */
+/** One hardware address may have several remote endpoints, of which frames take the first. One wrong endpoint is
+ *  replaced in one step, so that a moved node loses nothing; of several, the kernel would replace only the first. */
 function fdbChanges(entry: FdbEntry, present: readonly FdbEntry[]): Operation[] {
   const wrong = present.filter(({ remote }) => !equalIp(remote, entry.remote));
   if (wrong.length === present.length && wrong.length <= 1) return [{ do: "fdb.replace", entry }];
@@ -285,8 +296,8 @@ function planRoutes(desired: Desired, observed: Observed): Operation[] {
   return operations;
 }
 
-/** What else is in a wanted slot are equal-cost paths to a subnet that only its own node has. Replacing is one step for the first
- *  of them, so that a subnet that moved to another node is never without a way. */
+/** What else is in a wanted slot are equal-cost paths to a subnet that only its own node has. Replacing is one step
+ *  for the first of them, so that a subnet that moved to another node is never without a way. */
 function routeChanges(route: Route, present: readonly Route[]): Operation[] {
   const wrong = present.filter((other) => !sameWay(route, other));
   const removed = wrong.length < present.length ? wrong : wrong.slice(1);

@@ -1,7 +1,8 @@
 import { type Family, type Ip, networkOf, type Prefix, tryParseIp, tryParsePrefix } from "../lib/address.ts";
 
-/** One JSON object of a configuration file under checking. A getter gives the value, or undefined when the key is absent or
- *  wrong; what is wrong is added to the shared list of problems as `<path>: <reason>`, so that all are reported at once. */
+/** One JSON object of a configuration file under checking. A getter gives the value, or undefined when the key is
+ *  absent or wrong; what is wrong is added to the shared list of problems as `<path>: <reason>`, so that all are
+ *  reported at once. */
 export class Section {
   /** Where the object stands: `nodes[3]`; empty for the file itself. */
   readonly where: string;

@@ -39,9 +39,9 @@ export function overlayNameProblem(name: string): string | undefined {
   return undefined;
 }
 
-/** Device name of an overlay's bridge: `m-<name>` for Mesos and CNI, `d-<name>` for Docker, as the reference. A name that does
- *  not fit keeps its first five characters, followed by a dash and a hash of the whole in seven digits of base 36, so that it is the
- *  same on every node and at every start. */
+/** Device name of an overlay's bridge: `m-<name>` for Mesos and CNI, `d-<name>` for Docker, as the reference. A name
+ *  that does not fit keeps its first five characters, followed by a dash and a hash of the whole in seven digits of
+ *  base 36, so that it is the same on every node and at every start. */
 export function bridgeName(kind: "m" | "d", overlay: string): string {
   if (overlay.length <= LONGEST_PLAIN_NAME) return `${kind}-${overlay}`;
   return `${kind}-${overlay.slice(0, 5)}-${fnv1a(overlay).toString(36).padStart(7, "0")}`;
@@ -60,8 +60,9 @@ export function blockCount(subnet: Prefix, length: number): bigint {
   return length < subnet.length ? 0n : 1n << BigInt(length - subnet.length);
 }
 
-/** The `index`-th aligned subnet of `length`, counted from 0: block 256 of 9.0.0.0/8 in /24 is 9.1.0.0/24. Undefined past the
- *  last one. Plain arithmetic on the whole address, so it carries across bytes and works for lengths off byte borders. */
+/** The `index`-th aligned subnet of `length`, counted from 0: block 256 of 9.0.0.0/8 in /24 is 9.1.0.0/24. Undefined
+ *  past the last one. Plain arithmetic on the whole address, so it carries across bytes and works for lengths off
+ *  byte borders. */
 export function nthBlock(subnet: Prefix, length: number, index: number): Prefix | undefined {
   if (BigInt(index) >= blockCount(subnet, length)) return undefined;
   const { ip } = networkOf(subnet);
@@ -100,17 +101,16 @@ export interface NamedPrefix {
   readonly prefix: Prefix;
 }
 
-/** Sentences for each pair of spaces that share addresses. Sorted by first address, so only neighbours need comparing with the
- *  widest space that is still open: n log n. */
+/** Sentences for each pair of spaces that share addresses. Sorted by first address, so only neighbours need comparing
+ *  with the widest space that is still open: n log n. */
 export function overlapProblems(spaces: readonly NamedPrefix[]): string[] {
   const problems: string[] = [];
   const sorted = [...spaces].sort(byFirstAddress);
   let open: NamedPrefix | undefined;
   for (const space of sorted) {
     if (open !== undefined && overlaps(open.prefix, space.prefix)) {
-      problems.push(
-        `${space.key} ${formatPrefix(space.prefix)} overlaps ${open.key} ${formatPrefix(open.prefix)}: give each its own addresses`,
-      );
+      const [one, other] = [space, open].map(({ key, prefix }) => `${key} ${formatPrefix(prefix)}`);
+      problems.push(`${one} overlaps ${other}: give each its own addresses`);
     } else {
       open = space;
     }

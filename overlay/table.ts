@@ -8,8 +8,9 @@ import { LEAST_MTU_IPV6, type MtuChoice, overlayMtu } from "./mtu.ts";
 import { bridgeName, rangeOf } from "./subnet.ts";
 import type { Underlay } from "./underlay.ts";
 
-/** Our number in a route's protocol field, which tells who installed it: how our own routes are told from everybody else's.
- *  Free in linux/rtnetlink.h and in iproute2's rt_protos; routing daemons leave protocols that they don't know alone. */
+/** Our number in a route's protocol field, which tells who installed it: how our own routes are told from everybody
+ *  else's. Free in linux/rtnetlink.h and in iproute2's rt_protos; routing daemons leave protocols that they don't
+ *  know alone. */
 export const ROUTE_PROTOCOL = 171;
 /** Position of our policy rules: before the main table's (32766), and the mark of the rules that are ours. */
 export const RULE_PRIORITY = 32_042;
@@ -72,8 +73,8 @@ export function gatewayOf(subnet: Prefix): Prefix {
   return { ip, length: lower.length };
 }
 
-/** Computes the table. Pure: the same cluster, node and underlay give the same table on every call. A cluster without overlays
- *  gives an empty table, which takes everything down. */
+/** Computes the table. Pure: the same cluster, node and underlay give the same table on every call. A cluster without
+ *  overlays gives an empty table, which takes everything down. */
 export function tableOf({ cluster, self, underlay, ipv6 }: TableInput): Desired {
   const mtu = overlayMtu({
     override: cluster.overlayMtu,
@@ -149,7 +150,8 @@ function addOwn(draft: Draft, self: ClusterNode, dev: string, v6: boolean): void
   if (v6 && self.vtep.ip6 !== undefined) addAddress(draft, dev, self.vtep.ip6);
 }
 
-/** IPv6 addresses go without duplicate detection: they are ours by assignment, and on a bridge without ports it never ends. */
+/** IPv6 addresses go without duplicate detection: they are ours by assignment, and on a bridge without ports it never
+ *  ends. */
 function addAddress(draft: Draft, dev: string, address: Prefix): void {
   const spec: AddressSpec = address.ip.family === 6 ? { dev, address, noDad: true } : { dev, address };
   draft.addresses.set(addressKey(spec), spec);
@@ -163,8 +165,8 @@ function addBridge(draft: Draft, overlay: Overlay, self: ClusterNode, mtu: numbe
   return { kind: "bridge", name, ...mac, mtu, up: true, alias: `${OWNER_ALIAS} ${overlay.name}` };
 }
 
-/** A fixed, locally administered hardware address, so that the bridge doesn't change its own whenever a port comes or goes, which
- *  would make containers lose their gateway until they ask again. */
+/** A fixed, locally administered hardware address, so that the bridge doesn't change its own whenever a port comes or
+ *  goes, which would make containers lose their gateway until they ask again. */
 function bridgeMac(gateway: Ip): string {
   const low = Number(gateway.value & 0xffff_ffffn);
   const bytes = [low >>> 24, (low >>> 16) & 0xff, (low >>> 8) & 0xff, low & 0xff];
@@ -238,8 +240,8 @@ function networkOf(overlay: Overlay, all: readonly Overlay[], self: ClusterNode,
 function sysctlsFor(vtep: string, overlays: readonly Overlay[], v6: boolean): Sysctl[] {
   const list: Sysctl[] = [
     { path: "net/ipv4/ip_forward", value: "1" },
-    // Loose: a peer's host sends from its underlay address through the tunnel, and strict checking (RFC 3704) would look for the
-    // way back in the main table, find the underlay link and drop the packet.
+    // Loose: a peer's host sends from its underlay address through the tunnel, and strict checking (RFC 3704) would
+    // look for the way back in the main table, find the underlay link and drop the packet.
     { path: `net/ipv4/conf/${vtep}/rp_filter`, value: "2", dev: vtep },
   ];
   if (!v6) return list;

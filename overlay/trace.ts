@@ -31,8 +31,8 @@ export interface TraceInput {
   readonly plan: Plan;
 }
 
-/** Walks from an address to the kernel objects of this node that a container's packet to it uses. Pure: the same plan that repairs
- *  also says what is missing, so the two can't disagree. */
+/** Walks from an address to the kernel objects of this node that a container's packet to it uses. Pure: the same plan
+ *  that repairs also says what is missing, so the two can't disagree. */
 export function traceAddress(ip: Ip, input: TraceInput): Trace {
   const { about, objects } = explain(ip, input);
   const planned = plannedObjects(input.plan);

@@ -31,8 +31,8 @@ export function underlayOf(
   return { dev, linkMtu, pathMtu: limits.reduce<number | undefined>(smaller, undefined) };
 }
 
-/** True when some peer's packets take this route: it covers the peer, and no longer prefix does. Asked only for routes with an MTU
- *  of their own, which are few. */
+/** True when some peer's packets take this route: it covers the peer, and no longer prefix does. Asked only for
+ *  routes with an MTU of their own, which are few. */
 function leadsToPeer({ dst }: Route, routes: readonly Route[], peers: readonly ClusterNode[]): boolean {
   const narrower = routes.filter((route) => route.dst.length > dst.length && contains(dst, route.dst.ip));
   return peers.some(({ address }) => contains(dst, address) && !narrower.some((route) => contains(route.dst, address)));

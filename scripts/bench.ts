@@ -7,8 +7,8 @@ import { type Benchmark, isKept, type Measurement, ratioOf, type Sample } from "
 import { PEERS_PROGRAMMED } from "../test/bench/peers.ts";
 import { STARTUP } from "../test/bench/startup.ts";
 
-// Measures ours beside the reference and prints a line for each budget: bun scripts/bench.ts [NAME...] [--runs N]
-// Each benchmark also leaves bench-results/NAME.json. Exit status: 0 when all were measured, whether or not a budget was
+// Measures ours beside the reference and prints a line for each budget: bun scripts/bench.ts [NAME...] [--runs N] Each
+// benchmark also leaves bench-results/NAME.json. Exit status: 0 when all were measured, whether or not a budget was
 // kept; 1 when one could not be; 2 wrong usage.
 
 const BENCHMARKS: readonly Benchmark[] = [STARTUP, PLAIN, CHAIN, BURST, LEASES, PEERS_PROGRAMMED];
@@ -66,5 +66,11 @@ if (chosen.length < positionals.length || !usable) {
 mkdirSync(RESULTS, { recursive: true });
 console.log(row("what", "ours", "theirs", "ratio", "budget", "verdict"));
 for (const benchmark of chosen) {
-  if (!(await measure(benchmark, runs))) process.exitCode = 1;
+  try {
+    if (!(await measure(benchmark, runs))) process.exitCode = 1;
+  } catch (error) {
+    // One that breaks must not keep the others from being measured.
+    console.error(`${benchmark.name} failed:`, error);
+    process.exitCode = 1;
+  }
 }

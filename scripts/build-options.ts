@@ -1,5 +1,5 @@
-/** How the executable is compiled; the benchmark of start-up compiles its hello world the same way. What each option was
- *  measured to bring is in docs/decisions/002-bun-compiled-executable.md. */
+/** How the executable is compiled; the benchmark of start-up compiles its hello world the same way. What each option
+ *  was measured to bring is in docs/decisions/002-bun-compiled-executable.md. */
 export const OPTIONS: readonly string[] = [
   "--compile",
   "--minify",

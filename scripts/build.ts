@@ -2,8 +2,8 @@ import { chmodSync, linkSync, mkdirSync, renameSync, rmSync, statSync } from "no
 import { join } from "node:path";
 import { OPTIONS } from "./build-options.ts";
 
-// Builds dist/dcos-net, one executable that holds the program and its runtime, and dist/cni, the same file under the name
-// of each CNI plugin: ours, and those of the reference plugins that it can stand in for.
+// Builds dist/dcos-net, one executable that holds the program and its runtime, and dist/cni, the same file under the
+// name of each CNI plugin: ours, and those of the reference plugins that it can stand in for.
 
 const ROOT = join(import.meta.dir, "..");
 const EXECUTABLE = join(ROOT, "dist/dcos-net");

@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import manifest from "../package.json" with { type: "json" };
 
-// Packs what `make build` left into dist/dcos-net-VERSION-linux-ARCH.tar.gz: the executable, its CNI names (hard links, so one
-// body), the systemd unit, license and manual. The same tree gives the same bytes.
+// Packs what `make build` left into dist/dcos-net-VERSION-linux-ARCH.tar.gz: the executable, its CNI names (hard links,
+// so one body), the systemd unit, license and manual. The same tree gives the same bytes.
 
 const ROOT = join(import.meta.dir, "..");
 const NAME = `dcos-net-${manifest.version}-linux-${process.arch}`;

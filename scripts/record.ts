@@ -8,8 +8,8 @@ export interface TestRecord {
   readonly reason?: string;
 }
 
-/** Adds a line to a record file. Written as soon as a test ends, so that a tier that crashes or runs out of time still tells
- *  what it had done. */
+/** Adds a line to a record file. Written as soon as a test ends, so that a tier that crashes or runs out of time still
+ *  tells what it had done. */
 export function appendRecord(path: string, record: TestRecord): void {
   appendFileSync(path, `${JSON.stringify(record)}\n`);
 }

@@ -24,7 +24,12 @@ class RecordingReporter extends Mocha.reporters.Spec {
   }
 }
 
-const mocha = new Mocha({ reporter: RecordingReporter, forbidOnly: true, ...(grep === "" ? {} : { grep }) });
+const mocha = new Mocha({
+  reporter: RecordingReporter,
+  forbidOnly: true,
+  color: process.stdout.isTTY === true,
+  ...(grep === "" ? {} : { grep }),
+});
 for (const file of files) mocha.addFile(file);
 await mocha.loadFilesAsync();
 mocha.run((failures) => process.exit(failures === 0 ? 0 : 1));

@@ -13,6 +13,8 @@ const ROOT = join(import.meta.dir, "..");
 const STRICT = process.env["CI"] === "true";
 /** Between asking a tier to end and ending it: time to remove namespaces and stop containers. */
 const GRACE_SECONDS = 10;
+/** How a runner ends whose tests failed. */
+const FAILED_TESTS = "ended with status 1";
 
 interface Result {
   readonly tier: Tier;
@@ -45,8 +47,8 @@ function signalGroup(leader: number, signal: NodeJS.Signals): void {
   }
 }
 
-/** Runs a tier in a process group of its own, so that all of it can be ended: when its time is over, when the user stops
- *  the run, and whatever it leaves behind. */
+/** Runs a tier in a process group of its own, so that all of it can be ended: when its time is over, when the user
+ *  stops the run, and whatever it leaves behind. */
 async function runGroup(command: readonly string[], limitSeconds: number): Promise<string | undefined> {
   const child = Bun.spawn([...command], { cwd: ROOT, stdio: ["ignore", "inherit", "inherit"], detached: true });
   let ended: string | undefined;
@@ -64,14 +66,17 @@ async function runGroup(command: readonly string[], limitSeconds: number): Promi
   signalGroup(child.pid, "SIGKILL");
   if (ended !== undefined) return ended;
   if (child.signalCode !== null) return `was ended by ${child.signalCode}`;
-  return child.exitCode === 0 || child.exitCode === 1 ? undefined : `ended with status ${child.exitCode}`;
+  return child.exitCode === 0 ? undefined : `ended with status ${child.exitCode}`;
 }
 
-/** A run that ends in another way than its tests did has failed, whatever its tests said. */
-function closing(tier: Tier, ended: string | undefined, records: readonly TestRecord[]): TestRecord[] {
-  if (ended === undefined) return [];
+/** A run that ends in another way than its tests did has failed, whatever its tests said: it crashed, ran out of time,
+ *  could not load its files, or found no test in them. */
+function closing(tier: Tier, ended: string | undefined, records: readonly TestRecord[], grep: string): TestRecord[] {
+  const failed = (reason: string): TestRecord[] => [{ outcome: "failed", name: `tier ${tier.name}`, reason }];
+  if (ended === undefined) return records.length === 0 && grep === "" ? failed("ran no test") : [];
+  if (ended === FAILED_TESTS && records.some(({ outcome }) => outcome === "failed")) return [];
   const last = records.at(-1)?.name;
-  return [{ outcome: "failed", name: `tier ${tier.name}`, reason: `${ended}${last ? ` after "${last}"` : ""}` }];
+  return failed(last === undefined ? `${ended} before the first test` : `${ended} after "${last}"`);
 }
 
 async function runTier(tier: Tier, grep: string, directory: string): Promise<Result> {
@@ -95,7 +100,7 @@ async function runTier(tier: Tier, grep: string, directory: string): Promise<Res
   const record = join(directory, tier.name);
   const ended = await runGroup(commandOf(tier, files, record, grep), tier.limitSeconds);
   const records = readRecords(record);
-  return result([...records, ...closing(tier, ended, records)]);
+  return result([...records, ...closing(tier, ended, records, grep)]);
 }
 
 function count(records: readonly TestRecord[]): string {

@@ -24,8 +24,8 @@ export function addAgent(program: Command, app: App): void {
     .addHelpText(
       "after",
       `
-Logs one JSON object a line on standard output. SIGTERM and SIGINT end it and leave the kernel as it is: containers go on
-talking. SIGHUP reads the nodes file again, which also happens by itself when the file changes.`,
+Logs one JSON object a line on standard output. SIGTERM and SIGINT end it and leave the kernel as it is: containers
+go on talking. SIGHUP reads the nodes file again, which also happens by itself when the file changes.`,
     )
     .action((options: Options) => runAgent(app, options));
 }

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import type { HeldLease } from "../../ipam/directory.ts";
 import { collectGarbage } from "../../ipam/gc.ts";
 import { formatHolders } from "../../ipam/holders.ts";
-import { type Owner, leasesMeant } from "../../ipam/lease.ts";
+import { leasesMeant, type Owner } from "../../ipam/lease.ts";
 import { type RangeSet, rangeFor } from "../../ipam/range.ts";
 import { type LeaseStore, openStore } from "../../ipam/store.ts";
 import { networks, type Usage, usage } from "../../ipam/usage.ts";
@@ -11,7 +11,7 @@ import { formatIp } from "../../lib/address.ts";
 import { messageOf, NetError } from "../../lib/error.ts";
 import { type App, bootId, EXIT } from "../app.ts";
 import { configuredNetworks } from "../cni-networks.ts";
-import { show, table } from "../output.ts";
+import { count, show, table } from "../output.ts";
 
 const LOCK_WAIT_MS = 10_000;
 
@@ -25,20 +25,13 @@ interface Options {
 /** `dcos-net ipam`: the addresses that containers of this node hold. */
 export function addIpam(program: Command, app: App): void {
   const ipam = program.command("ipam").description("addresses of this node's containers");
-  const options = (command: Command) =>
-    command
-      .option("--data-dir <dir>", "where the leases are (setting data_dir)")
-      .option("--json", "print JSON")
-      .option("--network <name>", "only this network");
-  options(ipam.command("show"))
+  withLeases(withRanges(ipam.command("show")))
     .description("used, free and orphaned addresses of each network, and who holds most")
-    .option("--cni-dir <dir>", "CNI configuration that tells the ranges (setting cni_dir)")
     .action((given: Options) => showUsage(app, given));
-  options(ipam.command("check"))
+  withLeases(withRanges(ipam.command("check")))
     .description("look for leases that are wrong; exit status 1 when there are any")
-    .option("--cni-dir <dir>", "CNI configuration that tells the ranges (setting cni_dir)")
     .action((given: Options) => check(app, given));
-  options(ipam.command("gc"))
+  withLeases(ipam.command("gc"))
     .description("give back addresses that crashes and earlier boots left")
     .requiredOption("--network <name>", "the network")
     .option("--valid <file>", "also give back those of every attachment that isn't in this file")
@@ -50,6 +43,16 @@ FILE is a JSON list as in the CNI specification's cni.dev/valid-attachments: [{"
 Without it no lease is touched that a container of this boot may hold.`,
     )
     .action((given: GcOptions) => collect(app, given));
+}
+
+function withLeases(command: Command): Command {
+  return command.option("--data-dir <dir>", "where the leases are (setting data_dir)").option("--json", "print JSON");
+}
+
+function withRanges(command: Command): Command {
+  return command
+    .option("--network <name>", "only this network")
+    .option("--cni-dir <dir>", "CNI configuration that tells the ranges (setting cni_dir)");
 }
 
 /** A directory of leases with what is configured for it. */
@@ -126,7 +129,7 @@ function check(app: App, options: Options): void {
   const findings = networksMeant(app, place, options.network).flatMap((name) => findingsOf(app, place, name));
   show(app.out, options.json === true, findings, (rows) => [
     ...rows.map(({ network, address, problem }) => `${network} ${address}: ${problem}`),
-    rows.length === 0 ? "every lease is as it should be" : `${rows.length} leases are wrong`,
+    rows.length === 0 ? "every lease is as it should be" : `${count(rows.length, "problem")} with leases`,
   ]);
   if (findings.length > 0) app.exitCode = EXIT.bad;
 }
@@ -141,7 +144,10 @@ function findingsOf(app: App, { dataDir, ranges }: Place, network: string): Find
   const bare = (ips: readonly HeldLease["ip"][]) => ips.map((ip) => ({ ip }));
   const { earlierBoot } = survey;
   return [
-    ...found(earlierBoot, (index) => `held since an earlier boot by ${earlierBoot[index]?.holder.id}: ipam gc frees it`),
+    ...found(
+      earlierBoot,
+      (index) => `held since an earlier boot by ${earlierBoot[index]?.holder.id}: ipam gc frees it`,
+    ),
     ...found(bare(survey.empty), () => "the file is empty, left by a crash: ipam gc frees it"),
     ...found(bare(survey.foreign), () => "the name is taken by something that is no lease: remove it"),
     ...found(outside, (index) => `outside the ranges of the network, held by ${outside[index]?.holder.id}`),
@@ -159,7 +165,10 @@ function collect(app: App, options: GcOptions): void {
   const store = storeOf(app, dataDir, options.network);
   const survey = store.survey();
   if (survey === undefined) {
-    throw new NetError("not-found", { tried: `find network ${options.network}`, said: `${dataDir} has none of that name` });
+    throw new NetError("not-found", {
+      tried: `find network ${options.network}`,
+      said: `${dataDir} has none of that name`,
+    });
   }
   const valid = options.valid === undefined ? undefined : readValid(options.valid);
   const old = new Set(survey.earlierBoot);
@@ -169,12 +178,13 @@ function collect(app: App, options: GcOptions): void {
   show(app.out, options.json === true, { network: options.network, addresses, failures }, () => [
     ...addresses.map((address) => `${options.dryRun === true ? "would give back" : "gave back"} ${address}`),
     ...failures.map((failure) => `failed: ${failure}`),
-    `${addresses.length} addresses of ${options.network}`,
+    `${count(addresses.length, "address")} of ${options.network}`,
   ]);
   if (failures.length > 0) app.exitCode = EXIT.bad;
 }
 
-/** Opening the leases gives back those of earlier boots and the empty ones; a list of valid attachments ends the rest. */
+/** Opening the leases gives back those of earlier boots and the empty ones; a list of valid attachments ends the
+ *  rest. */
 function giveBack(store: LeaseStore, valid: readonly Owner[] | undefined): string[] {
   if (valid !== undefined) return collectGarbage(store, valid).failures.map(messageOf);
   store.lockedIfPresent((leases) => leases.all());

@@ -9,7 +9,7 @@ import { bridgeName, rangeOf } from "../../overlay/subnet.ts";
 import { gatewayOf } from "../../overlay/table.ts";
 import { traceAddress } from "../../overlay/trace.ts";
 import { type App, EXIT } from "../app.ts";
-import { show, table } from "../output.ts";
+import { count, show, table } from "../output.ts";
 import { type OverlayView, overlayView, peerViews } from "../overlay-view.ts";
 
 interface Options {
@@ -18,9 +18,12 @@ interface Options {
   readonly json?: boolean;
 }
 
-/** `dcos-net overlay`: what this node's overlay should be and what the kernel has of it. Nothing here changes anything. */
+/** `dcos-net overlay`: what this node's overlay should be and what the kernel has of it. Nothing here changes
+ *  anything. */
 export function addOverlay(program: Command, app: App): void {
-  const overlay = program.command("overlay").description("this node's overlay networks, and what the kernel has of them");
+  const overlay = program
+    .command("overlay")
+    .description("this node's overlay networks, and what the kernel has of them");
   const options = (command: Command) =>
     command
       .option("--nodes <file>", "the nodes file (setting nodes_file)")
@@ -120,7 +123,7 @@ function overlayLines(shown: {
     ...conflicts.map((line) => `! ${line}`),
     ...missing.slice(0, MISSING_SHOWN).map((line) => `! the kernel lacks something: ${line}`),
     ...(more > 0 ? [`! and ${more} more`] : []),
-    `node    ${node}, ${peers} peers`,
+    `node    ${node}, ${count(peers, "peer")}`,
     ...(tunnel === undefined
       ? ["tunnel  none, because no overlay is enabled"]
       : [`tunnel  ${tunnel.link}, UDP port ${tunnel.port}, ${tunnel.mac}, ${tunnel.addresses.join(" ")}`]),

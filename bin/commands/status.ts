@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { type App, EXIT } from "../app.ts";
-import { age, show } from "../output.ts";
+import { age, count, show } from "../output.ts";
 import { type AgentStatus, type Health, healthOf, readStatus } from "../status-file.ts";
 
 const REPAIRS_SHOWN = 5;
@@ -36,7 +36,7 @@ export function statusLines({ healthy, news, agent }: Shown, now: number): strin
     ...lines,
     `node            ${node}, agent process ${own.pid}, started ${ago(startedAt)}`,
     `last good pass  ${lastSuccess === undefined ? "never" : ago(lastSuccess)}`,
-    `cluster         ${counts.peers} peers, overlays ${overlays.join(", ") || "none"}, from ${nodesFile}`,
+    `cluster         ${count(counts.peers, "peer")}, overlays ${overlays.join(", ") || "none"}, from ${nodesFile}`,
     ...(mtu === undefined ? [] : [`MTU             ${mtu.reason}`]),
     `since start     ${counts.passes} passes, ${counts.changes} changes, ${counts.repairs} of them repairs`,
     ...repaired.slice(0, REPAIRS_SHOWN).map(({ at, objects }) => `repaired        ${ago(at)}: ${objects.join("; ")}`),

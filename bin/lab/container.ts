@@ -11,8 +11,8 @@ const IFNAME = "eth0";
 const GRACE_MS = 2000;
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/** What a lab knows of a container, as JSON beside its namespace. Written before the container is made, so that whatever a killed
- *  command left of it can be removed. */
+/** What a lab knows of a container, as JSON beside its namespace. Written before the container is made, so that
+ *  whatever a killed command left of it can be removed. */
 export interface ContainerRecord {
   readonly version: 1;
   readonly name: string;
@@ -45,8 +45,8 @@ export interface RunningContainer {
   readonly exited: Promise<number>;
 }
 
-/** Starts a container: a namespace, attached by our own CNI plugin with the configuration that the host's agent wrote, and the
- *  command in it as a session of its own. On failure nothing of it is left. */
+/** Starts a container: a namespace, attached by our own CNI plugin with the configuration that the host's agent
+ *  wrote, and the command in it as a session of its own. On failure nothing of it is left. */
 export async function runContainer(context: LabContext, lab: Lab, options: RunOptions): Promise<RunningContainer> {
   return locked(context, lab.layout, async () => {
     refuseSecond(context.files, lab, options.name);

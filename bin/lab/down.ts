@@ -1,5 +1,5 @@
 import { readFileSync, rmSync } from "node:fs";
-import { NetError } from "../../lib/error.ts";
+import { hasErrno, NetError } from "../../lib/error.ts";
 import { endProcesses, netnsIdentity, processesIn } from "../process.ts";
 import { type LabContext, labNames, locked } from "./lab.ts";
 import { labLayout } from "./layout.ts";
@@ -12,9 +12,10 @@ export interface LabRemains {
   readonly namespaces: number;
 }
 
-/** Takes a lab down, whole, half made or half taken down: ends every process in its namespaces, then removes the namespaces, with
- *  which their links, addresses and firewall tables go, and the lab's directory. Looks at what there is and not at what should be,
- *  so nothing is left behind by a command that was killed in the middle. Throws a NetError when there is no such lab. */
+/** Takes a lab down, whole, half made or half taken down: ends every process in its namespaces, then removes the
+ *  namespaces, with which their links, addresses and firewall tables go, and the lab's directory. Looks at what there
+ *  is and not at what should be, so nothing is left behind by a command that was killed in the middle. Throws a
+ *  NetError when there is no such lab. */
 export async function labDown(context: LabContext, name: string): Promise<LabRemains> {
   const layout = labLayout(context.root, name);
   const present = labNames(context.root);
@@ -27,6 +28,7 @@ export async function labDown(context: LabContext, name: string): Promise<LabRem
     const processes = await endAll(namespaces, name);
     for (const path of namespaces) context.kernel.deleteNetns(path);
     rmSync(layout.dir, { recursive: true, force: true });
+    removeIfEmpty(context, context.root);
     return { processes, namespaces: namespaces.length };
   });
 }
@@ -43,6 +45,15 @@ async function endAll(namespaces: readonly string[], name: string): Promise<numb
     said: `these processes did not end: ${left.join(", ")}`,
     remedy: "end them, then try again",
   });
+}
+
+/** The last lab takes the directory of labs with it. */
+function removeIfEmpty({ files }: LabContext, directory: string): void {
+  try {
+    files.removeDirectory(directory);
+  } catch (error) {
+    if (!hasErrno(error, "ENOTEMPTY")) throw error;
+  }
 }
 
 /** Mount points below a directory: field 5 of /proc/self/mountinfo, where white space is written in octal (proc(5)). */

@@ -12,8 +12,8 @@ export interface Fetched {
 const TEXT_SHOWN = 2000;
 const RETRY_MS = 50;
 
-/** Requests `url` once and reads the whole answer. A refused connection is tried again for `waitMs` milliseconds, for servers that
- *  are just starting. Throws a NetError `unavailable` when there is no answer within `limitMs`. */
+/** Requests `url` once and reads the whole answer. A refused connection is tried again for `waitMs` milliseconds, for
+ *  servers that are just starting. Throws a NetError `unavailable` when there is no answer within `limitMs`. */
 export async function fetchOnce(url: URL, limitMs: number, waitMs: number): Promise<Fetched> {
   const giveUp = performance.now() + waitMs;
   for (;;) {
@@ -45,7 +45,7 @@ async function readBody(response: Response): Promise<{ bytes: number; text: stri
 }
 
 function isRefused(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ConnectionRefused";
+  return error instanceof Error && "code" in error && error.code === "ECONNREFUSED";
 }
 
 /** `200  10485760 bytes  0.123 s  81.3 MB/s` */

@@ -42,7 +42,8 @@ export function labNames(root: string): string[] {
   }
 }
 
-/** Finds a lab by name. Throws a NetError `not-found` that names those there are, or `unavailable` for one that is half made. */
+/** Finds a lab by name. Throws a NetError `not-found` that names those there are, or `unavailable` for one that is
+ *  half made. */
 export function openLab(root: string, name: string): Lab {
   const layout = labLayout(root, name);
   const present = labNames(root);

@@ -4,7 +4,8 @@ import type { PortMapping } from "./runtime.ts";
 
 const PROTOCOLS = ["tcp", "udp", "sctp"] as const;
 
-/** The host port written as `[ADDRESS:]HOST:CONTAINER[/PROTOCOL]`, an IPv6 address in brackets. Throws a NetError `invalid`. */
+/** The host port written as `[ADDRESS:]HOST:CONTAINER[/PROTOCOL]`, an IPv6 address in brackets. Throws a NetError
+ *  `invalid`. */
 export function parsePublish(text: string): PortMapping {
   const match = /^(?:(?:\[([^\]]*)\]|([^:[\]]*)):)?(\d{1,5}):(\d{1,5})(?:\/([a-z]+))?$/.exec(text);
   const [, address6, address4, host = "", container = "", name = "tcp"] = match ?? [];

@@ -1,5 +1,5 @@
-import { messageOf, NetError } from "../../lib/error.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
+import { messageOf, NetError } from "../../lib/error.ts";
 
 /** One container's link to one network, as a container runtime knows it. */
 export interface Attachment {
@@ -13,7 +13,8 @@ export interface Attachment {
 
 export type PluginConfig = Readonly<Record<string, unknown>> & { readonly type: string };
 
-/** A port of the host that leads to a port of the container: an entry of the capability `portMappings` (CNI conventions). */
+/** A port of the host that leads to a port of the container: an entry of the capability `portMappings` (CNI
+ *  conventions). */
 export interface PortMapping {
   readonly hostPort: number;
   readonly containerPort: number;
@@ -36,8 +37,9 @@ export interface PluginHost {
 const CALL_LIMIT_MS = 60_000;
 const PATH = "/usr/sbin:/usr/bin:/sbin:/bin";
 
-/** Prepares what a network configuration list (CNI spec 1.0.0, section 1) has each plugin be given: name and version of the list,
- *  the capabilities that it offers of those used, and where it logs. Throws a NetError `invalid` for a file that is no list. */
+/** Prepares what a network configuration list (CNI spec 1.0.0, section 1) has each plugin be given: name and version
+ *  of the list, the capabilities that it offers of those used, and where it logs. Throws a NetError `invalid` for a
+ *  file that is no list. */
 export function pluginConfigs(
   conflist: string,
   source: string,

@@ -11,8 +11,8 @@ export interface ServeOptions {
   readonly out: Output;
 }
 
-/** A small HTTP server for trying a network: `/` says who answers, at which addresses, and who asked; `/bytes/N` gives N bytes. Both
- *  families on one socket, IPv4 alone where the kernel has no IPv6. */
+/** A small HTTP server for trying a network: `/` says who answers, at which addresses, and who asked; `/bytes/N`
+ *  gives N bytes. Both families on one socket, IPv4 alone where the kernel has no IPv6. */
 export function serve({ port, text, out }: ServeOptions): { stop(): Promise<void>; readonly port: number } {
   const start = (hostname: string) =>
     Bun.serve({

@@ -37,7 +37,8 @@ const LAST_NODE_ADDRESS = 250;
 /** Prefix lengths of the underlay that the hosts' addresses are on. */
 export const UNDERLAY_PREFIX = { 4: 24, 6: 64 } as const;
 
-/** The hosts `n1` … `n<count>` with their underlay addresses 10.77.0.x/24 and fd77::x/64. Throws a NetError `invalid`. */
+/** The hosts `n1` … `n<count>` with their underlay addresses 10.77.0.x/24 and fd77::x/64. Throws a NetError
+ *  `invalid`. */
 export function labNodes(count: number, ipv4Only: boolean): LabNode[] {
   if (!Number.isInteger(count) || count < 1 || count > Math.min(MOST_NODES, LAST_NODE_ADDRESS)) {
     throw new NetError("invalid", { tried: `make a lab of ${count} hosts`, said: `a lab has 1 to ${MOST_NODES}` });
@@ -49,8 +50,8 @@ export function labNodes(count: number, ipv4Only: boolean): LabNode[] {
   });
 }
 
-/** The overlay written as `NAME=SUBNET[,SUBNET6][,isolated]`. Throws a NetError `invalid`; whether the subnets suit an overlay
- *  is for the parser of the nodes file to say. */
+/** The overlay written as `NAME=SUBNET[,SUBNET6][,isolated]`. Throws a NetError `invalid`; whether the subnets suit
+ *  an overlay is for the parser of the nodes file to say. */
 export function parseOverlay(spec: string): LabOverlay {
   const [, name = "", rest = ""] = /^([^=]*)=(.*)$/.exec(spec) ?? [];
   let overlay: LabOverlay = { name };

@@ -3,6 +3,7 @@ import type { Kernel } from "../../kernel/kernel.ts";
 import { parsePrefix } from "../../lib/address.ts";
 import { messageOf, NetError } from "../../lib/error.ts";
 import { parseNodesFile } from "../../overlay/nodes-file.ts";
+import { count } from "../output.ts";
 import { isAlive, type ProcessId, processOf } from "../process.ts";
 import { healthOf, readStatus } from "../status-file.ts";
 import { labDown } from "./down.ts";
@@ -26,9 +27,10 @@ export interface LabUpOptions {
   readonly signal: AbortSignal;
 }
 
-/** Brings up a cluster on this machine: hosts as network namespaces on a bridge in a namespace of its own, an agent in each.
- *  Nothing is created in the namespace of the caller. Returns when every agent has converged; on any failure everything is taken
- *  down again before the failure is thrown. Refuses a name in use and a wrong topology before anything is made. */
+/** Brings up a cluster on this machine: hosts as network namespaces on a bridge in a namespace of its own, an agent
+ *  in each. Nothing is created in the namespace of the caller. Returns when every agent has converged; on any failure
+ *  everything is taken down again before the failure is thrown. Refuses a name in use and a wrong topology before
+ *  anything is made. */
 export async function labUp(context: LabContext, options: LabUpOptions): Promise<void> {
   const { files, out } = context;
   const layout = labLayout(context.root, options.name);
@@ -42,7 +44,7 @@ export async function labUp(context: LabContext, options: LabUpOptions): Promise
       const record: LabRecord = { version: 1, name: options.name, nodes };
       linkPlugins(context, layout);
       await makeUnderlay(context, layout, nodes, options.signal);
-      out.note(`${nodes.length} hosts on a bridge: ${nodes.map(addressesOf).join("; ")}`);
+      out.note(`${count(nodes.length, "host")} on a bridge: ${nodes.map(addressesOf).join("; ")}`);
       const agents = await Promise.all(nodes.map((node) => startAgent(context, layout, node)));
       await Promise.all(agents.map((agent) => converged(context, agent, nodes.length - 1, options.signal)));
       files.replace(layout.record, `${JSON.stringify(record, null, 2)}\n`);
@@ -56,16 +58,22 @@ export async function labUp(context: LabContext, options: LabUpOptions): Promise
 
 /** Makes the lab's directory, which is what claims the name: of two that try, one fails. */
 function claim({ files, root }: LabContext, layout: LabLayout): void {
-  files.makeDirectory(root);
-  try {
-    mkdirSync(layout.dir, { mode: 0o755 });
-  } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
-    throw new NetError("already-exists", {
-      tried: `bring up lab ${layout.name}`,
-      said: `${layout.dir} exists, so a lab of this name is up or half up`,
-      remedy: `take it down with \`dcos-net lab down --lab ${layout.name}\`, or choose another name with --lab`,
-    });
+  for (;;) {
+    files.makeDirectory(root);
+    try {
+      mkdirSync(layout.dir, { mode: 0o755 });
+      return;
+    } catch (error) {
+      const code = error instanceof Error && "code" in error ? error.code : undefined;
+      // The last of the other labs went down between the two steps and took the directory of labs with it.
+      if (code === "ENOENT") continue;
+      if (code !== "EEXIST") throw error;
+      throw new NetError("already-exists", {
+        tried: `bring up lab ${layout.name}`,
+        said: `${layout.dir} exists, so a lab of this name is up or half up`,
+        remedy: `take it down with \`dcos-net lab down --lab ${layout.name}\`, or choose another name with --lab`,
+      });
+    }
   }
 }
 
@@ -135,7 +143,7 @@ interface StartedAgent {
 }
 
 /** Starts the agent of a host inside its namespace, as a session of its own that outlives this command. */
-export async function startAgent(context: LabContext, layout: LabLayout, node: LabNode): Promise<StartedAgent> {
+async function startAgent(context: LabContext, layout: LabLayout, node: LabNode): Promise<StartedAgent> {
   const { kernel, files, executable } = context;
   const place = nodeLayout(layout, node.name);
   const config = {
@@ -178,7 +186,9 @@ async function converged(
     const status = readStatus(files, place.runDir);
     if (status !== undefined && healthOf(status, place.runDir).healthy && status.counts.peers === peers) {
       const took = Math.round(performance.now() - start);
-      out.note(`${place.name}: agent (process ${status.process.pid}) converged after ${took} ms, ${peers} peers`);
+      out.note(
+        `${place.name}: agent (process ${status.process.pid}) converged after ${took} ms, ${count(peers, "peer")}`,
+      );
       return;
     }
     signal.throwIfAborted();

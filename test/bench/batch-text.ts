@@ -9,7 +9,8 @@ export interface BatchText {
   readonly bridge: string;
 }
 
-/** Operations as text for the reference tools. Throws on those that the overlay's first synchronisation doesn't have. */
+/** Operations as text for the reference tools. Throws on those that the overlay's first synchronisation doesn't
+ *  have. */
 export function batchText(operations: readonly Operation[]): BatchText {
   const ip: string[] = [];
   const ip6: string[] = [];
@@ -31,6 +32,12 @@ function ipLines(operation: Operation): string[] {
   switch (operation.do) {
     case "link.add":
       return linkLines(operation.link);
+    case "link.set": {
+      const { up, mtu, mac, ...others } = operation.set;
+      if (Object.keys(others).length > 0) throw new Error(`no batch text for link.set ${Object.keys(others)}`);
+      const changes = [mtu && `mtu ${mtu}`, mac && `address ${mac}`, up && "up"].filter(Boolean);
+      return [`link set ${operation.dev} ${changes.join(" ")}`];
+    }
     case "address.add": {
       const { dev, address, noDad } = operation.address;
       return [`address add ${formatPrefix(address)} dev ${dev}${noDad ? " nodad" : ""}`];

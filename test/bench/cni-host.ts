@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { hostSpec, serve, tool } from "./host.ts";
 import type { Step } from "./plugins.ts";
 
-// The side of a CNI benchmark: runs plugins in a host of its own (see host.ts), for containers c0, c1, … which are network
-// namespaces in it.
+// The side of a CNI benchmark: runs plugins in a host of its own (see host.ts), for containers c0, c1, … which are
+// network namespaces in it.
 
 /** What it is asked to do. */
 export type Request =

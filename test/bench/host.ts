@@ -1,7 +1,7 @@
 import { linesOf } from "./lines.ts";
 
-/** A process in fresh network and mount namespaces that carries out one side's work and takes the time itself. All that it
- *  makes in them is gone when it ends, however it ends. Needs root.
+/** A process in fresh network and mount namespaces that carries out one side's work and takes the time itself. All that
+ *  it makes in them is gone when it ends, however it ends. Needs root.
  *
  *  `main` is a script that calls {@link serve}; `spec` is handed to it. */
 export class Host<Request, Reply> {

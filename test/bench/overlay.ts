@@ -5,7 +5,8 @@ import type { Observed, Plan } from "../../overlay/plan.ts";
 import { planOverlay } from "../../overlay/plan.ts";
 import { type Desired, tableOf } from "../../overlay/table.ts";
 
-/** What the overlay benchmarks start from: one node's table in a cluster of `peers` other nodes with both default overlays. */
+/** What the overlay benchmarks start from: one node's table in a cluster of `peers` other nodes with both default
+ *  overlays. */
 export interface OverlayBench {
   readonly cluster: Cluster;
   readonly self: ClusterNode;

@@ -1,5 +1,5 @@
-/** Takes `runs` measurements of each side. The two alternate in random order, so that whatever else the machine does meets
- *  both; the first ones, which fill caches and create what later runs find, are thrown away. */
+/** Takes `runs` measurements of each side. The two alternate in random order, so that whatever else the machine does
+ *  meets both; the first ones, which fill caches and create what later runs find, are thrown away. */
 export async function paired<T>(
   runs: number,
   ours: () => T | Promise<T>,

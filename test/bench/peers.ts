@@ -6,8 +6,8 @@ import type { Reply, Request, Spec } from "./peers-host.ts";
 
 const PEERS = 4000;
 
-/** A node joins a cluster of many: everything of the overlay from an empty namespace, ours in process from table to kernel;
- *  the reference has its commands ready and runs `ip -batch` and `bridge -batch`. */
+/** A node joins a cluster of many: everything of the overlay from an empty namespace, ours in process from table to
+ *  kernel; the reference has its commands ready and runs `ip -batch` and `bridge -batch`. */
 export const PEERS_PROGRAMMED: Benchmark = {
   name: "peers",
   runs: 10,

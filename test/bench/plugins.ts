@@ -4,8 +4,8 @@ import { join, resolve } from "node:path";
 /** The reference plugins as Debian installs them. */
 export const REFERENCE = "/usr/lib/cni";
 
-/** The plugins under test: the environment's OUR_PLUGINS, or what the build leaves. Another copy of the reference shows what
- *  the harness itself does to the numbers: every ratio must be near 1. */
+/** The plugins under test: the environment's OUR_PLUGINS, or what the build leaves. Another copy of the reference shows
+ *  what the harness itself does to the numbers: every ratio must be near 1. */
 export const OURS = process.env["OUR_PLUGINS"] ?? resolve(import.meta.dir, "../../dist/cni");
 
 /** One plugin call of a chain. */

@@ -62,7 +62,8 @@ export function refuses(kernel: Kernel, operation: Operation, errno: string): vo
   expect(snapshot(kernel)).to.deep.equal(before);
 }
 
-/** What a refusal must not change. Link-local addresses come by themselves at their own time, and so does the carrier. */
+/** What a refusal must not change. Link-local addresses come by themselves at their own time, and so does the
+ *  carrier. */
 export function snapshot(kernel: Kernel) {
   const links = kernel.links().map(({ running, bridgePort, ...link }) => ({
     ...link,

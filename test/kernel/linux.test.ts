@@ -1,9 +1,11 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { expect } from "chai";
 import type { Kernel } from "../../kernel/kernel.ts";
 import { openLinux } from "../../kernel/linux.ts";
 import { openFixture } from "./fixture.ts";
+import { address, bridge } from "./operations.ts";
 import { kernelSuite } from "./suite.ts";
 
 /** The shell opens a socket by itself, inside the namespace in which it is born. */
@@ -21,7 +23,7 @@ describe("the kernel of this machine", function () {
     }
   });
 
-  kernelSuite(() => {
+  const open = () => {
     const folder = mkdtempSync(join(tmpdir(), "dcos-net-kernel-"));
     const machine = openLinux();
     const fixture = openFixture(machine, folder, sendUdp);
@@ -33,5 +35,28 @@ describe("the kernel of this machine", function () {
         rmSync(folder, { recursive: true });
       },
     };
+  };
+
+  kernelSuite(open);
+
+  it("a list that changes while it is read is read again until it is whole", async () => {
+    const { kernel, close } = open();
+    const many = Array.from({ length: 1000 }, (_, index) =>
+      address("add", "br0", `10.${index >> 8}.${index & 255}.1/24`),
+    );
+    const script = "while :; do ip address add 192.0.2.1/24 dev br0; ip address delete 192.0.2.1/24 dev br0; done";
+    const child = kernel.enter(() => Bun.spawn(["bash", "-c", script], { stdio: ["ignore", "ignore", "ignore"] }));
+    try {
+      kernel.apply([bridge("br0"), ...many]);
+      // About every fourth reading is interrupted here. Only listing all links' addresses lets the kernel notice.
+      for (let reading = 0; reading < 100; reading++) {
+        const found = kernel.addresses().filter(({ address: { ip } }) => ip.family === 4 && ip.value >> 24n === 10n);
+        expect(found).to.have.lengthOf(many.length);
+      }
+    } finally {
+      child.kill();
+      await child.exited;
+      close();
+    }
   });
 });

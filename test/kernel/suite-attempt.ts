@@ -2,8 +2,8 @@ import { expect } from "chai";
 import { describeOperation } from "../../kernel/encode.ts";
 import { formatPrefix } from "../../lib/address.ts";
 import { hasErrno } from "../../lib/error.ts";
-import type { Fixture } from "./fixture.ts";
-import { address, bridge, neighbor, remove, route, set, up, veth, vxlan } from "./operations.ts";
+import { type Fixture, refuses } from "./fixture.ts";
+import { address, bridge, fdb, neighbor, remove, route, rule, set, up, veth, vxlan } from "./operations.ts";
 
 /** Cases about many operations at once. */
 export function attemptCases(current: () => Fixture): void {
@@ -121,13 +121,29 @@ export function attemptCases(current: () => Fixture): void {
     kernel.apply([bridge("br0")]);
     expect(kernel.changed()).to.equal(true);
     expect(kernel.changed()).to.equal(false);
+    kernel.apply([up("br0"), vxlan("vx0")]);
     for (const change of [
       address("add", "br0", "10.1.0.1/24"),
+      address("add", "br0", "fd00::1/64", { noDad: true }),
       neighbor("add", "br0", "10.1.0.2", "02:00:00:00:00:05"),
+      fdb("add", "vx0", "02:00:00:00:00:05", "192.0.2.1"),
+      route("add", "10.9.0.0/24", { dev: "br0", table: 42 }),
+      route("add", "fd09::/64", { dev: "br0", table: 42 }),
+      rule("add", "10.0.0.0/8"),
+      rule("add", "fd00::/8"),
     ]) {
+      kernel.changed();
       kernel.apply([change]);
       expect(kernel.changed(), describeOperation(change)).to.equal(true);
     }
+  });
+
+  it("a refusal is no change", () => {
+    const { kernel } = current();
+    kernel.apply([bridge("br0")]);
+    kernel.changed();
+    refuses(kernel, bridge("br0"), "EEXIST");
+    refuses(kernel, route("delete", "10.77.0.0/24"), "ESRCH");
     expect(kernel.changed()).to.equal(false);
   });
 }

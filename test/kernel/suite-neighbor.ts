@@ -113,7 +113,7 @@ export function neighborCases(current: () => Fixture): void {
     refuses(kernel, fdb("replace", "vx0", "01:00:5e:00:00:01", "192.0.2.2"), "EOPNOTSUPP");
   });
 
-  it("a deleted link takes its neighbours and entries along, even when its number is used again", () => {
+  it("a deleted link takes its neighbours and entries along, also when its name is used again", () => {
     const { kernel } = current();
     kernel.apply([vxlan("vx0"), neighbor("add", "vx0", "44.128.0.2", MAC), fdb("add", "vx0", MAC, "192.0.2.1")]);
     kernel.apply([remove("vx0"), vxlan("vx0")]);

@@ -218,6 +218,14 @@ export function routeCases(current: () => Fixture): void {
     expect(routesTo(kernel, "fd08::/64")).to.deep.equal([]);
   });
 
+  it("a missing IPv6 default route is ENOENT, and ESRCH when more than that is asked for", () => {
+    const kernel = pair();
+    refuses(kernel, route("delete", "::/0"), "ENOENT");
+    refuses(kernel, route("delete", "::/0", { dev: "v0" }), "ESRCH");
+    refuses(kernel, route("delete", "::/0", { table: 42 }), "ESRCH");
+    refuses(kernel, route("delete", "0.0.0.0/0"), "ESRCH");
+  });
+
   it("a fresh namespace has the three rules of the kernel", () => {
     const { kernel } = current();
     expect(ruleTexts(kernel.rules(4))).to.deep.equal([

@@ -7,7 +7,8 @@ import { namespaceCases } from "./suite-namespace.ts";
 import { neighborCases } from "./suite-neighbor.ts";
 import { routeCases } from "./suite-route.ts";
 
-/** What every kernel must do, Linux and the one in memory: the same cases on both. `open` gives a fresh empty namespace. */
+/** What every kernel must do, Linux and the one in memory: the same cases on both. `open` gives a fresh empty
+ *  namespace. */
 export function kernelSuite(open: () => Fixture): void {
   let fixture: Fixture | undefined;
   const current = (): Fixture => {

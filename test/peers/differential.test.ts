@@ -2,18 +2,44 @@ import { existsSync } from "node:fs";
 import { expect } from "chai";
 import { type Difference, INTENDED } from "../support/peer-intended.ts";
 import { describePeer, PLUGINS, REFERENCE, TESTING_REFERENCE } from "../support/peer-needs.ts";
-import { type Observation, play } from "../support/peer-scenario.ts";
+import { CONTAINERS, type Observation, play, type Scenario } from "../support/peer-scenario.ts";
 import { scenarios } from "../support/peer-scenarios.ts";
 
-/** Every path that one side lacks or shows with another value. */
-function compare(scenario: string, call: string, reference: Observation, ours: Observation): Difference[] {
-  return [...new Set([...reference.keys(), ...ours.keys()])]
-    .filter((path) => reference.get(path) !== ours.get(path))
-    .map((path) => ({ scenario, call, path, reference: reference.get(path), ours: ours.get(path) }));
+/** Every path that one side lacks or shows with another value, after each call of a scenario. */
+function compare(
+  { name, steps }: Scenario,
+  reference: readonly Observation[],
+  ours: readonly Observation[],
+): Difference[] {
+  const added = new Set<string>();
+  const refused = new Set<string>();
+  return steps.flatMap((step, index) => {
+    const [theirs, mine] = [reference[index], ours[index]];
+    if (theirs === undefined || mine === undefined) throw new Error(`call ${index} was not observed`);
+    if (step.verb === "ADD") {
+      const bothRefuse = theirs.get("exit") !== "0" && mine.get("exit") !== "0";
+      const container = step.container ?? CONTAINERS[0];
+      if (!bothRefuse) added.add(container);
+      else if (!added.has(container)) refused.add(container);
+    }
+    const [anyAdded, anyRefused] = [added.size > 0, refused.size > 0];
+    return [...new Set([...theirs.keys(), ...mine.keys()])]
+      .filter((path) => theirs.get(path) !== mine.get(path))
+      .map((path) => ({
+        scenario: name,
+        index,
+        step,
+        path,
+        reference: theirs.get(path),
+        ours: mine.get(path),
+        anyAdded,
+        anyRefused,
+      }));
+  });
 }
 
-function describeDifference({ call, path, reference, ours }: Difference): string {
-  return `${call}: ${path}: reference ${reference ?? "nothing"}, ours ${ours ?? "nothing"}`;
+function describeDifference({ index, step, path, reference, ours }: Difference): string {
+  return `${index} ${step.verb}: ${path}: reference ${reference ?? "nothing"}, ours ${ours ?? "nothing"}`;
 }
 
 const needs = { programs: ["iptables"], files: [`${REFERENCE}/bridge`] };
@@ -26,11 +52,8 @@ describePeer("the same calls to the reference plugins and to ours", needs, funct
   for (const scenario of scenarios()) {
     it(`have the same effect: ${scenario.name}`, async () => {
       const [reference, ours] = await Promise.all([play(scenario, REFERENCE), play(scenario, PLUGINS)]);
-      const differences = scenario.steps.flatMap((step, index) =>
-        compare(scenario.name, `${index} ${step.verb}`, reference[index] ?? new Map(), ours[index] ?? new Map()),
-      );
       calls += scenario.steps.length;
-      const unexplained = differences.filter((difference) => {
+      const unexplained = compare(scenario, reference, ours).filter((difference) => {
         const intended = INTENDED.find(({ covers }) => covers(difference));
         if (intended !== undefined) used.add(intended.reason);
         return intended === undefined;

@@ -63,6 +63,8 @@ export interface CallInput {
   /** Text, bytes, or an object that becomes JSON. */
   readonly stdin?: string | Uint8Array | object;
   readonly kernel?: Kernel;
+  /** Adds to files that can only be appended to. */
+  readonly files?: Partial<Files>;
   /** Replaces parts of the host. */
   readonly host?: Partial<Host>;
 }
@@ -70,9 +72,9 @@ export interface CallInput {
 /** Serves one call in this process. `env` adds to {@link ENVIRONMENT}; undefined takes a variable away. */
 export function callPlugin(
   plugin: Plugin,
-  { env = {}, stdin = { name: "net" }, kernel, host = {} }: CallInput,
+  { env = {}, stdin = { name: "net" }, kernel, files = {}, host = {} }: CallInput,
 ): Outcome {
-  const { files, appended } = appendOnlyFiles();
+  const { files: own, appended } = appendOnlyFiles();
   const printed: string[] = [];
   const told: string[] = [];
   let ticks = 0;
@@ -82,7 +84,7 @@ export function callPlugin(
     writeStdout: (text) => void printed.push(text),
     writeStderr: (text) => void told.push(text),
     kernel: () => kernel ?? cniMachine(),
-    files,
+    files: { ...own, ...files },
     clock: { now: () => Date.UTC(2026, 0, 2), monotonic: () => 1.5 * ticks++ },
     ...host,
   });

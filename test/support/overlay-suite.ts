@@ -239,6 +239,17 @@ export function overlaySuite(open: () => { readonly kernel: Kernel; close(): voi
     expect(bridge).to.include({ index, mac: "0a:58:00:00:00:99", mtu: 1450, alias: "dcos-net overlay dcos" });
   });
 
+  it("keeps the MTU of a bridge when containers with other MTUs come", () => {
+    const cluster = testCluster(2);
+    const { desired } = reconcile(cluster);
+    host.kernel.apply([
+      { do: "link.add", link: { kind: "veth", name: "c0", mtu: 1500, peer: { name: "c1" } } },
+      { do: "link.set", dev: "c0", set: { master: "m-dcos", up: true } },
+    ]);
+    expectInForce(host.kernel, desired);
+    expect(isEmpty(reconcile(cluster).plan)).to.equal(true);
+  });
+
   it("removes an overlay that has gone: files, rules, routes, then the bridge when it is empty", () => {
     reconcile(testCluster(2));
     host.kernel.apply([
@@ -331,7 +342,8 @@ const HARMS: readonly (readonly [string, (desired: Desired) => Operation[]])[] =
   ["a forwarding entry", ({ fdb }) => [...fdb.values()].map((entry) => ({ do: "fdb.delete", entry }))],
 ];
 
-/** Asserts that the kernel holds the whole table and nothing more on our links: the table computed against the kernel itself. */
+/** Asserts that the kernel holds the whole table and nothing more on our links: the table computed against the kernel
+ *  itself. */
 function expectInForce(kernel: Kernel, desired: Desired): void {
   const { vtep } = desired;
   const links = kernel.links();

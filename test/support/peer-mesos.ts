@@ -28,10 +28,13 @@ export interface MesosNetwork {
   readonly nameservers: readonly string[];
 }
 
-/** The calls of a recording that Mesos itself made. Those that one plugin made of another passed through a shell, which
- *  left its mark in their environment. */
+/** The calls of a recording that Mesos itself made. Of those that one plugin made of another, host-local's passed
+ *  through a shell, which left its mark in their environment; the port mapper's are for an interface that it serves. */
 export function callsOfMesos(recording: readonly Recorded[]): Recorded[] {
-  return recording.filter((call) => !("SHLVL" in call.env));
+  const keyOf = ({ command, env }: Recorded) => `${command} ${env.CNI_CONTAINERID} ${env.CNI_IFNAME}`;
+  const isMapper = (call: Recorded) => call.plugin === "mesos-cni-port-mapper";
+  const mapped = new Set(recording.filter(isMapper).map(keyOf));
+  return recording.filter((call) => !("SHLVL" in call.env) && (isMapper(call) || !mapped.has(keyOf(call))));
 }
 
 /** Reads the standard output of ADD by the rules of the isolator: the message of specification 0.2.0, unknown keys

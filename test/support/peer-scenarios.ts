@@ -31,6 +31,7 @@ function life(plugin: string, config: Config): Step[] {
     { plugin, verb: "DEL", config, previous: true },
     { plugin, verb: "DEL", config },
     { plugin, verb: "DEL", config, container: SECOND, env: { CNI_NETNS: undefined } },
+    { plugin, verb: "DEL", config, container: SECOND },
     { plugin, verb: "DEL", config, container: "never" },
   ];
 }
@@ -92,9 +93,12 @@ function bridgeSituations(): Scenario[] {
     steps: [add({ env: { CNI_ARGS } }), del],
   });
   const small = bridge("1.0.0", { ipam: ipam([[{ ...V4, rangeStart: "10.80.0.5", rangeEnd: "10.80.0.5" }]]) });
-  const forced = bridge("1.0.0", { isGateway: true, forceAddress: true });
+  const other = { isGateway: true, ipam: ipam([[{ ...V4, gateway: "10.80.0.254" }]]) };
+  const moved = bridge("1.0.0", other);
+  const forced = bridge("1.0.0", { ...other, forceAddress: true });
   return [
-    withArgs("IP=10.80.0.99"),
+    { name: "bridge, CNI_ARGS IP=10.80.0.99", steps: [add({ env: { CNI_ARGS: "IP=10.80.0.99" } })] },
+    withArgs("IP=10.80.0.99;IgnoreUnknown=1"),
     withArgs(`MAC=${MAC};IgnoreUnknown=1`),
     withArgs("IgnoreUnknown=1;K8S_POD_NAMESPACE=a;K8S_POD_NAME=b"),
     withArgs("K8S_POD_NAME=b"),
@@ -103,7 +107,7 @@ function bridgeSituations(): Scenario[] {
     withArgs("IP=10.99.0.1"),
     withArgs("IP=nonsense"),
     { name: "bridge, no address left", steps: [add({ config: small }), add({ config: small, container: SECOND })] },
-    { name: "bridge, container end deleted", before: "true", steps: [add(), { ...del, env: { CNI_NETNS: "" } }] },
+    { name: "bridge, DEL with an empty namespace", steps: [add(), { ...del, env: { CNI_NETNS: "" } }] },
     {
       name: "bridge, name taken by another kind of link",
       before: "ip link add br0 type veth peer name br0peer",
@@ -112,7 +116,17 @@ function bridgeSituations(): Scenario[] {
     {
       name: "bridge, exists with another address",
       before: "ip link add br0 type bridge; ip address add 10.80.0.250/24 dev br0; ip link set br0 up",
-      steps: [add(), del, add({ config: forced }), { ...check, config: forced }, { ...del, config: forced }],
+      steps: [add(), del],
+    },
+    {
+      name: "bridge, another gateway address, by force",
+      steps: [
+        add(),
+        add({ config: moved, container: SECOND }),
+        { ...del, config: moved, container: SECOND },
+        add({ config: forced, container: SECOND }),
+        check,
+      ],
     },
     {
       name: "bridge, exists with the right address",

@@ -117,7 +117,10 @@ const CASES: readonly Case[] = [
   {
     rule: "no line of TypeScript over 120 columns",
     bad: { "lib/a.ts": `${"x".repeat(121)}\n` },
-    good: { "lib/a.ts": `${"x".repeat(120)}\n`, "README.md": `${"x".repeat(121)}\n` },
+    good: {
+      "lib/a.ts": `${"x".repeat(120)}\nconst a = "${"x".repeat(121)}";\n`,
+      "README.md": `${"x".repeat(121)}\n`,
+    },
   },
   { rule: "files end in one newline", bad: { "a.md": "x" }, good: { "a.md": "x\n" } },
   { rule: "files end in one newline", bad: { "a.md": "x\n\n" }, good: { "a.md": "x\n" } },

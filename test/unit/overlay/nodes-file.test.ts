@@ -61,9 +61,26 @@ describe("the nodes file", () => {
   it("takes a dcos_overlay_network object as it is, with nodes added", function () {
     const folder = process.env["DCOS_NET_FIXTURES"];
     const path = `${folder}/dcos-config/dcos_overlay_network-default.json`;
-    if (folder === undefined || !existsSync(path)) this.skip();
+    if (folder === undefined || !existsSync(path)) {
+      console.log("      skipped: DCOS_NET_FIXTURES names no folder with dcos-config");
+      this.skip();
+    }
     const dcos = JSON.parse(readFileSync(path, "utf8"));
     expect(parse({ ...dcos, nodes: NODES })).to.deep.equal(parse({ nodes: NODES }));
+  });
+
+  it("is taken as the manual shows it, with the addresses that the manual names", () => {
+    const manual = readFileSync(new URL("../../../overlay/README.md", import.meta.url), "utf8");
+    const example = /```json\n([\s\S]*?)```/.exec(manual)?.[1];
+    expect(shown(parseNodesFile(example ?? "").nodes[1])).to.deep.equal({
+      address: "192.168.7.12",
+      vtep: "44.128.0.2/20",
+      vtep6: "fd01:a::2/64",
+      mac: "70:b3:d5:80:00:02",
+      dcos: "9.0.1.0/24",
+      "dcos/6": "fd01:b:0:0:1::/80",
+      payments: "10.64.1.0/24",
+    });
   });
 
   it("gives each node an endpoint and subnets of its own, whatever the size", () => {

@@ -203,7 +203,7 @@ describe("the overlay plan", () => {
     ]);
   });
 
-  it("removes stale addresses of our links, but no link-local ones and none of bridges that we have not adopted", () => {
+  it("removes stale addresses of our links, but no link-local ones and none of bridges not adopted yet", () => {
     const { addresses } = settled(DESIRED);
     const entry = { scope: "global", tentative: false, dadFailed: false } as const;
     const stale = { ...entry, dev: "m-dcos", address: parsePrefix("9.0.9.1/25") };

@@ -1,0 +1,69 @@
+import { type Command, InvalidArgumentError } from "commander";
+import { type App, EXIT } from "../app.ts";
+import { type Fetched, fetchedLine, fetchOnce } from "../lab/fetch.ts";
+import { serve } from "../lab/serve.ts";
+
+interface ServeOptions {
+  readonly port: number;
+  readonly text?: string;
+}
+
+interface FetchOptions {
+  readonly count: number;
+  readonly timeout: number;
+  readonly wait: number;
+  readonly json?: boolean;
+}
+
+/** `lab serve` and `lab fetch`: a server and a client for trying the network, so that a lab needs no other programs. */
+export function addTrafficCommands(lab: Command, app: App): void {
+  lab
+    .command("serve")
+    .description("a small HTTP server: / says who answers, /bytes/N gives N bytes")
+    .option("--port <number>", "port to listen on, IPv4 and IPv6", numberFrom(0, 65_535), 80)
+    .option("--text <text>", "first line of the answer (default: the container's name)")
+    .action(async ({ port, text }: ServeOptions) => {
+      const server = serve({ port, text: text ?? app.env["DCOS_NET_CONTAINER"] ?? "dcos-net", out: app.out });
+      await new Promise<void>((end) => {
+        process.once("SIGTERM", () => end());
+        process.once("SIGINT", () => end());
+      });
+      await server.stop();
+    });
+  lab
+    .command("fetch")
+    .description("request a URL and print status, size, time and rate; exit status 1 unless every answer is 2xx")
+    .argument("<url>", "http://ADDRESS[:PORT]/PATH, an IPv6 address in brackets", asUrl)
+    .option("--count <number>", "how many times", numberFrom(1, 1_000_000), 1)
+    .option("--timeout <seconds>", "longest time for one answer", numberFrom(1, 3600), 10)
+    .option("--wait <seconds>", "keep trying so long when the connection is refused", numberFrom(0, 3600), 0)
+    .option("--json", "print one line of JSON for each answer")
+    .action((url: URL, options: FetchOptions) => fetchAll(app, url, options));
+}
+
+async function fetchAll(app: App, url: URL, { count, timeout, wait, json = false }: FetchOptions): Promise<void> {
+  for (let done = 0; done < count; done++) {
+    const fetched = await fetchOnce(url, timeout * 1000, wait * 1000);
+    if (fetched.status < 200 || fetched.status > 299) app.exitCode = EXIT.bad;
+    app.out.line(json ? JSON.stringify(fetched) : lines(fetched));
+  }
+}
+
+function lines(fetched: Fetched): string {
+  const text = fetched.text?.trimEnd();
+  return text ? `${fetchedLine(fetched)}\n${text}` : fetchedLine(fetched);
+}
+
+function numberFrom(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const number = Number(text);
+    if (/^\d{1,9}$/.test(text) && number >= least && number <= most) return number;
+    throw new InvalidArgumentError(`a whole number from ${least} to ${most} is needed`);
+  };
+}
+
+function asUrl(text: string): URL {
+  const url = URL.parse(text);
+  if (url !== null && /^https?:$/.test(url.protocol)) return url;
+  throw new InvalidArgumentError("an http:// URL is needed");
+}

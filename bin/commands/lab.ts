@@ -1,0 +1,239 @@
+import { type Command, InvalidArgumentError } from "commander";
+import { NetError } from "../../lib/error.ts";
+import { type App, EXIT } from "../app.ts";
+import { containerEnvironment, containerOf, findProgram, runContainer, stopContainer } from "../lab/container.ts";
+import { labDown } from "../lab/down.ts";
+import { inNamespace, type LabContext, labNames, nodeOf, openLab } from "../lab/lab.ts";
+import { parsePublish } from "../lab/ports.ts";
+import type { PortMapping } from "../lab/runtime.ts";
+import { formatPort, labStatus, labStatusLines } from "../lab/status.ts";
+import { type LabOverlay, parseOverlay } from "../lab/topology.ts";
+import { labUp } from "../lab/up.ts";
+import { count, show } from "../output.ts";
+import { executable, requireRoot } from "../self.ts";
+import { addTrafficCommands } from "./lab-traffic.ts";
+
+const DEFAULT_LAB = "lab";
+const DEFAULT_OVERLAY = "dcos";
+
+/** `dcos-net lab`: a whole cluster on this machine. */
+export function addLab(program: Command, app: App): void {
+  const lab = program
+    .command("lab")
+    .description("a whole cluster on this machine: hosts as network namespaces, an agent in each")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  dcos-net lab up --nodes 3
+  dcos-net lab run --node 1 --name web --publish 8080:80 -- dcos-net lab serve --port 80
+  dcos-net lab run --node 2 --name client -- sleep 1d
+  dcos-net lab status
+  dcos-net lab exec --name client -- dcos-net lab fetch http://9.0.0.2/
+  dcos-net lab exec --node 2 -- ip route
+  dcos-net lab down
+
+Nothing is made in the machine's own network namespace, and \`lab down\` removes everything.`,
+    );
+  addUp(lab, app);
+  addRun(lab, app);
+  addExec(lab, app);
+  addStatus(lab, app);
+  addStop(lab, app);
+  addDown(lab, app);
+  addTrafficCommands(lab, app);
+}
+
+function contextOf(app: App): LabContext {
+  requireRoot("work on a lab");
+  const { kernel, files, out } = app;
+  return { root: app.settings().config.lab_dir, kernel, files, out, executable: executable() };
+}
+
+/** An option that may be given several times, each value checked as it is read. */
+function many<T>(parse: (text: string) => T): (text: string, before: readonly T[] | undefined) => readonly T[] {
+  return (text, before) => [...(before ?? []), checked(parse)(text)];
+}
+
+/** A wrong value of an option is wrong usage. */
+function checked<T>(parse: (text: string) => T): (text: string) => T {
+  return (text) => {
+    try {
+      return parse(text);
+    } catch (error) {
+      if (error instanceof NetError) throw new InvalidArgumentError(error.message);
+      throw error;
+    }
+  };
+}
+
+function wholeNumber(text: string): number {
+  if (/^\d{1,6}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError("a whole number is needed");
+}
+
+interface UpOptions {
+  readonly lab: string;
+  readonly nodes: number;
+  readonly overlay?: readonly LabOverlay[];
+  readonly ipv4Only?: boolean;
+}
+
+function addUp(lab: Command, app: App): void {
+  lab
+    .command("up")
+    .description("bring up a lab and wait until every agent has converged")
+    .option("--nodes <count>", "how many hosts", wholeNumber, 3)
+    .option("--lab <name>", "name of the lab; several can be up at once", DEFAULT_LAB)
+    .option(
+      "--overlay <name=subnet,...>",
+      "an overlay: NAME=SUBNET[,SUBNET6][,isolated]; may be repeated (default dcos=9.0.0.0/8,fd01:b::/64)",
+      many(parseOverlay),
+    )
+    .option("--ipv4-only", "without any IPv6 address")
+    .action(async ({ lab: name, nodes, overlay: overlays = [], ipv4Only = false }: UpOptions) => {
+      const stop = new AbortController();
+      const interrupt = (by: NodeJS.Signals) =>
+        stop.abort(new NetError("unavailable", { tried: `bring up lab ${name}`, said: `stopped by ${by}` }));
+      process.on("SIGINT", interrupt).on("SIGTERM", interrupt).on("SIGHUP", interrupt);
+      await labUp(contextOf(app), { name, nodes, overlays, ipv4Only, signal: stop.signal });
+      app.out.line(`lab ${name} is up`);
+    });
+}
+
+interface RunOptions {
+  readonly lab: string;
+  readonly node: string;
+  readonly name: string;
+  readonly overlay: string;
+  readonly publish?: readonly PortMapping[];
+  readonly vip?: readonly string[];
+  readonly attach?: boolean;
+  readonly json?: boolean;
+}
+
+function addRun(lab: Command, app: App): void {
+  lab
+    .command("run")
+    .description("start a container on a host")
+    .requiredOption("--node <host>", "the host: a number or name")
+    .requiredOption("--name <name>", "name of the container")
+    .option("--lab <name>", "name of the lab", DEFAULT_LAB)
+    .option("--overlay <name>", "the overlay to attach it to", DEFAULT_OVERLAY)
+    .option("--publish <port>", "[ADDRESS:]HOST:CONTAINER[/PROTOCOL]; may be repeated", many(parsePublish))
+    .option("--vip <label>", "virtual IP that it serves, kept as a label; may be repeated", many(String))
+    .option("--attach", "show the command's output and stop the container when it ends")
+    .option("--json", "print JSON")
+    .argument("<command...>", "what to run in the container, after --")
+    .action(async (command: string[], options: RunOptions) => {
+      const context = contextOf(app);
+      const opened = openLab(context.root, options.lab);
+      const { name, overlay, publish = [], vip: vips = [], attach = false, json = false } = options;
+      const node = nodeOf(opened, options.node);
+      const container = { name, node, overlay, command, publish, vips, attach };
+      const { record, exited } = await runContainer(context, opened, container);
+      if (attach) {
+        app.exitCode = await untilEnd(exited);
+        await stopContainer(context, opened, name);
+        return;
+      }
+      show(app.out, json, record, ({ addresses = [] }) => [
+        `${name} runs on ${node.name} at ${addresses.join(" ")}`,
+        ...publish.map((port) => `${formatPort(port)} of ${node.name} leads to it`),
+      ]);
+    });
+}
+
+/** The status of a command in the foreground. Ctrl-C is for the command; we stay to clean up after it. */
+async function untilEnd(exited: Promise<number>): Promise<number> {
+  const ignore = () => {};
+  process.on("SIGINT", ignore);
+  try {
+    return await exited;
+  } finally {
+    process.off("SIGINT", ignore);
+  }
+}
+
+interface ExecOptions {
+  readonly lab: string;
+  readonly name?: string;
+  readonly node?: string;
+}
+
+function addExec(lab: Command, app: App): void {
+  lab
+    .command("exec")
+    .description("run a command in a container, or on a host, in the foreground; its exit status is ours")
+    .option("--name <name>", "the container")
+    .option("--node <host>", "the host: a number or name")
+    .option("--lab <name>", "name of the lab", DEFAULT_LAB)
+    .argument("<command...>", "what to run, after --")
+    .action(async (command: string[], { lab: labName, name, node }: ExecOptions, self: Command) => {
+      if ((name === undefined) === (node === undefined)) self.error("error: give either --name or --node");
+      const context = contextOf(app);
+      const opened = openLab(context.root, labName);
+      const place =
+        name === undefined
+          ? nodeOf(opened, node ?? "").netns
+          : containerOf(context.files, opened, name).attachment.netns;
+      const program = findProgram(command, opened.layout);
+      const child = await inNamespace(context.kernel, place, (inside) =>
+        inside.enter(() =>
+          Bun.spawn([program, ...command.slice(1)], {
+            env: containerEnvironment(opened.layout, name ?? node ?? ""),
+            stdio: ["inherit", "inherit", "inherit"],
+          }),
+        ),
+      );
+      app.exitCode = await untilEnd(child.exited);
+    });
+}
+
+function addStatus(lab: Command, app: App): void {
+  lab
+    .command("status")
+    .description("hosts, agents, containers and tunnel traffic; exit status 1 when a host isn't healthy")
+    .option("--lab <name>", "name of the lab", DEFAULT_LAB)
+    .option("--json", "print JSON")
+    .action(async ({ lab: name, json = false }: { lab: string; json?: boolean }) => {
+      const context = contextOf(app);
+      const status = await labStatus(context, openLab(context.root, name), Date.now());
+      show(app.out, json, status, labStatusLines);
+      if (!status.healthy) app.exitCode = EXIT.bad;
+    });
+  lab
+    .command("list")
+    .description("names of the labs that are up or half up")
+    .option("--json", "print JSON")
+    .action(({ json = false }: { json?: boolean }) => {
+      const names = labNames(app.settings().config.lab_dir);
+      show(app.out, json, names, () => (names.length === 0 ? ["no lab is up"] : names));
+    });
+}
+
+function addStop(lab: Command, app: App): void {
+  lab
+    .command("stop")
+    .description("end a container and give back its addresses and ports")
+    .requiredOption("--name <name>", "the container")
+    .option("--lab <name>", "name of the lab", DEFAULT_LAB)
+    .action(async ({ lab: labName, name }: { lab: string; name: string }) => {
+      const context = contextOf(app);
+      await stopContainer(context, openLab(context.root, labName), name);
+      app.out.line(`${name} is stopped`);
+    });
+}
+
+function addDown(lab: Command, app: App): void {
+  lab
+    .command("down")
+    .description("take a lab down, whole or half made, and leave the machine as it was")
+    .option("--lab <name>", "name of the lab", DEFAULT_LAB)
+    .action(async ({ lab: name }: { lab: string }) => {
+      const { processes, namespaces } = await labDown(contextOf(app), name);
+      app.out.line(
+        `lab ${name} is down: ${count(processes, "process")} ended, ${count(namespaces, "namespace")} removed`,
+      );
+    });
+}
