@@ -1,14 +1,16 @@
 import type { Kernel, Link, LinkAddress, Operation } from "../kernel/kernel.ts";
-import { contains, equalIp, formatPrefix, overlaps, type Prefix } from "../lib/address.ts";
+import { broadcastOf, contains, equalIp, formatPrefix, overlaps, type Prefix } from "../lib/address.ts";
 import { hasErrno, NetError } from "../lib/error.ts";
 import type { BridgeConfig } from "./bridge-config.ts";
 
 /** Returns the bridge of the configuration, up; creates it when missing. A link of that name that isn't a bridge is refused, and
  *  so is one that can't filter VLANs when VLANs are asked for: switching that on would change the other ports. An existing bridge
- *  gets the configured MTU. */
+ *  gets the configured MTU. Without working ports it also gets its hardware address as its own, because otherwise it would take on
+ *  that of the first port. */
 export function ensureBridge(host: Kernel, config: BridgeConfig): Link {
   const wantsVlans = config.vlan !== 0 || config.vlanTrunk.length > 0;
-  const present = host.link(config.bridge) ?? createBridge(host, config, wantsVlans);
+  const found = host.link(config.bridge);
+  const present = found ?? createBridge(host, config, wantsVlans);
   if (present.kind !== "bridge") {
     throw new NetError("conflict", {
       tried: `use ${config.bridge} as the bridge`,
@@ -25,6 +27,7 @@ export function ensureBridge(host: Kernel, config: BridgeConfig): Link {
   }
   const set = {
     ...(present.up ? {} : { up: true }),
+    ...(found === undefined || found.running ? {} : { mac: found.mac }),
     ...(config.mtu === undefined || config.mtu === present.mtu ? {} : { mtu: config.mtu }),
     ...(config.promiscMode && !present.promiscuous ? { promiscuous: true } : {}),
   };
@@ -48,9 +51,13 @@ function createBridge(host: Kernel, config: BridgeConfig, vlanFiltering: boolean
   const [error] = host.attempt([{ do: "link.add", link }]);
   // EEXIST: another ADD of the same network has just made it.
   if (error !== undefined && !hasErrno(error, "EEXIST")) throw error;
-  // A container must not be able to give the host a default route by a router advertisement.
-  if (host.sysctl(`net/ipv6/conf/${name}/accept_ra`) !== undefined)
+  if (host.sysctl(`net/ipv6/conf/${name}/accept_ra`) !== undefined) {
+    // A container must not be able to give the host a default route by a router advertisement.
     host.setSysctl(`net/ipv6/conf/${name}/accept_ra`, "0");
+    // Nobody else can have the bridge's own link-local address, and while its detection runs, for the first second after the
+    // first port came, the host doesn't answer its containers' neighbour solicitations.
+    host.setSysctl(`net/ipv6/conf/${name}/accept_dad`, "0");
+  }
   const created = host.link(name);
   if (created === undefined)
     throw new NetError("not-found", { tried: `create bridge ${name}`, said: "it is gone again" });
@@ -58,7 +65,7 @@ function createBridge(host: Kernel, config: BridgeConfig, vlanFiltering: boolean
 }
 
 /** A random unicast, locally administered address (IEEE 802). */
-export function randomMac(): string {
+function randomMac(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(6));
   bytes[0] = ((bytes[0] ?? 0) & 0xfc) | 0x02;
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(":");
@@ -88,7 +95,9 @@ function gatewayOperations(dev: string, gateway: Prefix, present: readonly LinkA
     });
   }
   const removals = rivals.map(({ address }) => ({ do: "address.delete", address: { dev, address } }) as const);
-  return [...removals, { do: "address.add", address: { dev, address: gateway, noDad: gateway.ip.family === 6 } }];
+  const broadcast = broadcastOf(gateway);
+  const address = { dev, address: gateway, noDad: gateway.ip.family === 6, ...(broadcast && { broadcast }) };
+  return [...removals, { do: "address.add", address }];
 }
 
 /** Several IPv6 networks may share a bridge; link-local addresses are the kernel's own. */

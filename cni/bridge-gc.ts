@@ -1,7 +1,10 @@
+import type { Link } from "../kernel/kernel.ts";
 import { messageOf } from "../lib/error.ts";
+import type { Files } from "../lib/files.ts";
+import { isAttachmentIdle } from "./attachment-lock.ts";
 import { readBridgeConfig } from "./bridge-config.ts";
 import { collect } from "./bridge-firewall.ts";
-import { aliasOf, networkAlias } from "./container-link.ts";
+import { aliasOf, networkAlias, unlabelledNumber } from "./container-link.ts";
 import { ipamGc } from "./ipam.ts";
 import type { Call, Host } from "./protocol.ts";
 import { readRuntimeRequest } from "./request.ts";
@@ -26,7 +29,8 @@ export function collectBridge(call: Call, host: Host): void {
   if (failures.length > 0) throw new AggregateError(failures, failures.map(messageOf).join("; "));
 }
 
-/** Host ends of pairs whose alias names this network and no valid attachment. Deleting one end deletes the other, wherever it is. */
+/** Host ends of pairs whose alias names this network and no valid attachment, and those of ADDs that were killed before they could
+ *  set one. Deleting one end deletes the other, wherever it is. */
 function collectLinks(call: Call, host: Host): void {
   const { network, attachments } = call;
   if (attachments === undefined) return;
@@ -34,8 +38,15 @@ function collectLinks(call: Call, host: Host): void {
   const stale = host
     .kernel()
     .links()
-    .filter(
-      ({ kind, alias }) => kind === "veth" && alias?.startsWith(networkAlias(network)) === true && !valid.has(alias),
-    );
+    .filter((link) => isAbandoned(link, host.files) || isStale(link, network, valid));
   host.kernel().apply(stale.map(({ name }) => ({ do: "link.delete", dev: name })));
+}
+
+function isStale({ kind, alias }: Link, network: string, valid: ReadonlySet<string>): boolean {
+  return kind === "veth" && alias?.startsWith(networkAlias(network)) === true && !valid.has(alias);
+}
+
+function isAbandoned(link: Link, files: Files): boolean {
+  const number = unlabelledNumber(link);
+  return number !== undefined && isAttachmentIdle(files, number);
 }

@@ -1,6 +1,7 @@
 import type { Kernel } from "../kernel/kernel.ts";
 import { type Family, networkOf, offsetIp, parsePrefix } from "../lib/address.ts";
 import { messageOf, NetError } from "../lib/error.ts";
+import { lockAttachment } from "./attachment-lock.ts";
 import { checkBridge } from "./bridge-check.ts";
 import { type BridgeConfig, readBridgeConfig } from "./bridge-config.ts";
 import { ensureBridge, ensureGateways } from "./bridge-device.ts";
@@ -43,6 +44,7 @@ function add(call: Call, host: Host, hostPorts: boolean): Result {
   const netns = requireNetns(call);
   const ports = hostPorts ? wantedPorts(call) : [];
   const undo: Undo = [];
+  const lock = lockAttachment(host.files, call);
   const container = host.kernel().within(netns);
   try {
     const result = attach(call, host, container, config, undo);
@@ -55,6 +57,7 @@ function add(call: Call, host: Host, hostPorts: boolean): Result {
     throw error;
   } finally {
     container.close();
+    lock.release();
   }
 }
 
@@ -70,7 +73,7 @@ function attach(call: Call, host: Host, container: Kernel, config: BridgeConfig,
     ensureGateways(kernel, gatewayDevice(config), gateways, config.forceAddress);
   }
   const mtu = config.mtu ?? bridge.mtu;
-  const pair = connect(kernel, container, requireNetns(call), call, mtu, config.mac);
+  const pair = connect(kernel, container, requireNetns(call), call, mtu, config.mac, host.clock.now());
   undo.push(() => disconnect(kernel, container, call));
   joinBridge(kernel, pair.name, call, config);
   if (!config.disableContainerInterface) {
@@ -153,6 +156,7 @@ function takeBack(undo: Undo, call: Call): void {
  *  part is tried even when one before it fails. */
 function del(call: Call, host: Host): void {
   const config = readConfig(call);
+  const lock = lockAttachment(host.files, call);
   const container = call.netns && host.kernel().within(call.netns);
   const failures: unknown[] = [];
   const steps = [
@@ -168,6 +172,7 @@ function del(call: Call, host: Host): void {
     }
   }
   container?.close();
+  lock.release();
   if (failures.length > 0) throw new AggregateError(failures, failures.map(messageOf).join("; "));
 }
 

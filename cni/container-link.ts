@@ -1,9 +1,9 @@
-import type { Kernel, Netns, Operation, Route } from "../kernel/kernel.ts";
-import { contains, type Family, formatPrefix, type Ip, type Prefix } from "../lib/address.ts";
+import type { Kernel, Link, Mac, Netns, Operation, Route } from "../kernel/kernel.ts";
+import { broadcastOf, contains, type Family, formatPrefix, type Ip, type Prefix } from "../lib/address.ts";
 import { hasErrno, NetError } from "../lib/error.ts";
 import type { Attachment } from "./attachment.ts";
 import type { BridgeConfig } from "./bridge-config.ts";
-import { randomMac } from "./bridge-device.ts";
+import { containerMac, hostMac } from "./mac.ts";
 import type { Result, ResultRoute } from "./result.ts";
 
 /** One interface of one container on one network. */
@@ -26,11 +26,23 @@ export function networkAlias(network: string): string {
   return `dcos-net ${network} `;
 }
 
-/** Name of the host's end: `veth` and eight hexadecimal digits that follow from the attachment, so that it is found again without
+/** A number from 0 to 2^32−1 that follows from the attachment. */
+export function attachmentNumber({ network, containerId, ifname }: NetworkAttachment): number {
+  return Number(Bun.hash.wyhash(`${network}\0${containerId}\0${ifname}`) & 0xffffffffn);
+}
+
+/** Name of the host's end: `veth` and the {@link attachmentNumber} in eight hexadecimal digits, so that it is found again without
  *  any record. `attempt` gives other names when that one is taken. */
-export function hostLinkName({ network, containerId, ifname }: NetworkAttachment, attempt = 0): string {
-  const digest = Bun.hash.wyhash(`${network}\0${containerId}\0${ifname}`, BigInt(attempt));
-  return `veth${(digest & 0xffffffffn).toString(16).padStart(8, "0")}`;
+export function hostLinkName(attachment: NetworkAttachment, attempt = 0): string {
+  const number = (attachmentNumber(attachment) + attempt) % 2 ** 32;
+  return `veth${number.toString(16).padStart(8, "0")}`;
+}
+
+/** The {@link attachmentNumber} behind the name of a host's end that got no label, because whoever made it was killed in between;
+ *  undefined for every other link. */
+export function unlabelledNumber({ name, kind, mac, alias }: Link): number | undefined {
+  if (kind !== "veth" || alias !== undefined || mac !== hostMac(name)) return undefined;
+  return Number.parseInt(name.slice(4), 16);
 }
 
 /** The two ends of a pair. Their hardware addresses are chosen by us, so that nothing has to be read back for the result. */
@@ -41,24 +53,31 @@ export interface Pair {
 }
 
 /** Makes the pair: one end in the container under the name that the runtime wants, the other in the host. Refuses an interface name
- *  that the container has already. */
+ *  that the container has already. `now` (milliseconds since 1970) makes the container's hardware address differ from that of
+ *  a container of the same name on another host. */
 export function connect(
   host: Kernel,
   container: Kernel,
   netns: Netns,
   attachment: NetworkAttachment,
   mtu: number,
-  wantedMac: string | undefined,
+  wantedMac: Mac | undefined,
+  now: number,
 ): Pair {
-  const mac = randomMac();
-  const containerMac = wantedMac ?? randomMac();
-  const peer = { name: attachment.ifname, mtu, netns, mac: containerMac };
+  const { ifname } = attachment;
+  const peer = {
+    name: ifname,
+    mtu,
+    netns,
+    mac: wantedMac ?? containerMac(`${aliasOf(attachment)} ${netns.id} ${now}`),
+  };
   for (let attempt = 0; ; attempt++) {
     const name = hostLinkName(attachment, attempt);
+    const mac = hostMac(name);
     const [error] = host.attempt([{ do: "link.add", link: { kind: "veth", name, mac, mtu, peer } }]);
-    if (error === undefined) return { name, mac, containerMac };
+    if (error === undefined) return { name, mac, containerMac: peer.mac };
     if (!hasErrno(error, "EEXIST") || attempt + 1 === NAME_TRIES) throw error;
-    refuseTakenName(container, netns, attachment.ifname);
+    refuseTakenName(container, netns, ifname);
   }
 }
 
@@ -105,7 +124,11 @@ export function configure(container: Kernel, dev: string, mac: string, result: R
   if (families.has(6)) enableIpv6(container, dev, config);
   const addresses = result.ips.map(({ address }) => {
     const noDad = address.ip.family === 6 && !config.enabledad;
-    return { do: "address.add", address: { dev, address, ...(noDad ? { noDad } : {}) } } as const;
+    const broadcast = broadcastOf(address);
+    return {
+      do: "address.add",
+      address: { dev, address, ...(noDad && { noDad }), ...(broadcast && { broadcast }) },
+    } as const;
   });
   const up = { do: "link.set", dev, set: { up: true, ...(families.has(4) ? { arpNotify: true } : {}) } } as const;
   const routes = result.routes.map((route) => ({ do: "route.append", route: routeOf(route, dev, result) }) as const);

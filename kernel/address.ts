@@ -62,12 +62,14 @@ export function decodeAddress({
   const bytes = attributes.get(IFA_LOCAL) ?? attributes.get(IFA_ADDRESS);
   if (bytes === undefined) return undefined;
   const ip = ipFromBytes(bytes);
+  const broadcast = attributes.get(IFA_BROADCAST);
   const flagBytes = attributes.get(IFA_FLAGS);
   const flags = flagBytes === undefined ? readU8(payload, 2) : readU32(flagBytes);
   return {
     index: readU32(payload, 4),
     address: { ip, length: Math.min(readU8(payload, 1), widthOf(ip.family)) },
     scope: scopeName(readU8(payload, 3)),
+    broadcast: broadcast && ipFromBytes(broadcast),
     tentative: (flags & IFA_F_TENTATIVE) !== 0,
     dadFailed: (flags & IFA_F_DADFAILED) !== 0,
   };

@@ -25,6 +25,7 @@ export function addAddress(link: FakeLink, spec: AddressSpec, replace: boolean):
     link,
     address: spec.address,
     scope: ip.family === 4 ? (spec.scope ?? "global") : scopeOf6(ip),
+    broadcast: ip.family === 4 ? spec.broadcast : undefined,
     noDad: spec.noDad === true,
     settled: false,
     secondary: ip.family === 4 && subnetMates(link, spec.address).length > 0,
@@ -115,7 +116,15 @@ function addLoopbackAddresses(link: FakeLink): void {
   for (const address of [LOOPBACK_4, LOOPBACK_6]) {
     const off = address.ip.family === 6 && link.stack.sysctl.isOnLink("ipv6", link.name, "disable_ipv6");
     if (off || findSame(link, address) !== undefined) continue;
-    link.stack.addresses.push({ link, address, scope: "host", noDad: true, settled: true, secondary: false });
+    link.stack.addresses.push({
+      link,
+      address,
+      scope: "host",
+      broadcast: undefined,
+      noDad: true,
+      settled: true,
+      secondary: false,
+    });
   }
 }
 
@@ -155,14 +164,14 @@ export function addLinkLocal(link: FakeLink, ip: Ip): void {
   const unwanted = link.kind === undefined || !hasIpv6(link) || sysctl.isOnLink("ipv6", link.name, "disable_ipv6");
   const address: Prefix = { ip, length: 64 };
   if (unwanted || sysctl.isOnLink("ipv6", link.name, "addr_gen_mode") || findSame(link, address) !== undefined) return;
-  insert(link, { link, address, scope: "link", noDad: false, settled: false, secondary: false });
+  insert(link, { link, address, scope: "link", broadcast: undefined, noDad: false, settled: false, secondary: false });
 }
 
 /** The address in the shape that the interface promises. Duplicate address detection takes a second or two; here it
  *  lasts until a test ends it. */
 export function reportAddress(each: FakeAddress): LinkAddress {
-  const { link, address, scope } = each;
+  const { link, address, scope, broadcast } = each;
   const detected =
     address.ip.family === 6 && !each.noDad && !each.settled && link.stack.sysctl.isOn("ipv6", link.name, "accept_dad");
-  return { dev: link.name, address, scope, tentative: detected, dadFailed: false };
+  return { dev: link.name, address, scope, broadcast, tentative: detected, dadFailed: false };
 }

@@ -38,6 +38,7 @@ export interface FakeAddress {
   readonly address: Prefix;
   readonly scope: Scope;
   noDad: boolean;
+  broadcast: Ip | undefined;
   /** Duplicate address detection has ended. */
   settled: boolean;
   /** IPv4: another address of the same subnet came first and owns the connected route. */

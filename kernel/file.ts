@@ -19,6 +19,8 @@ const O_CLOEXEC = 0o2000000;
 const O_DIRECTORY = process.arch === "arm64" ? 0o40000 : 0o200000;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
+const F_WRLCK = 1;
+const F_OFD_SETLK = 37;
 const ENOENT = 2;
 const EAGAIN = 11;
 const EEXIST = 17;
@@ -200,11 +202,23 @@ function touch(path: string, modifiedNs: bigint): void {
 /** How long to sleep between two tries for a lock: leases are held for well under a millisecond. */
 const LOCK_RETRY_MS = 1;
 
-/** flock(2) has no time limit of its own, so this polls; a waiter that blocked for ever would hang its container runtime. */
 function lock(path: string, waitMs: number): FileLock {
+  return polledLock(path, waitMs, (descriptor) => trySystemCall("flock", descriptor, LOCK_EX | LOCK_NB));
+}
+
+/** struct flock (asm-generic/fcntl.h): type, whence, start, length, process; the last must be 0 for locks of open files. */
+function lockByte(path: string, offset: number, waitMs: number): FileLock {
+  const range = new BigInt64Array([BigInt(F_WRLCK), BigInt(offset), 1n, 0n]);
+  const request = new Uint8Array(range.buffer);
+  return polledLock(path, waitMs, (descriptor) => trySystemCall("fcntl", descriptor, F_OFD_SETLK, request));
+}
+
+/** The calls that wait for a lock have no time limit, so this polls; a waiter that blocked for ever would hang its container
+ *  runtime. `attempt` answers with a negated errno. */
+function polledLock(path: string, waitMs: number, attempt: (descriptor: number) => number): FileLock {
   const descriptor = openOrThrow("lock", path, O_RDWR | O_CREAT, 0o600);
   for (let waited = 0; ; waited += LOCK_RETRY_MS) {
-    const result = trySystemCall("flock", descriptor, LOCK_EX | LOCK_NB);
+    const result = attempt(descriptor);
     if (result >= 0) break;
     if (result === -EAGAIN && waited < waitMs) {
       Bun.sleepSync(LOCK_RETRY_MS);
@@ -241,4 +255,5 @@ export const linuxFiles: Files = {
   stat,
   touch,
   lock,
+  lockByte,
 };

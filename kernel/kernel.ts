@@ -108,6 +108,8 @@ export interface LinkAddress {
   readonly dev: string;
   readonly address: Prefix;
   readonly scope: Scope;
+  /** IPv4 broadcast address, where one was given. */
+  readonly broadcast: Ip | undefined;
   /** IPv6 only: duplicate address detection not finished / failed. */
   readonly tentative: boolean;
   readonly dadFailed: boolean;

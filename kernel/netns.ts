@@ -9,6 +9,7 @@ import type { OpenNetns } from "./link.ts";
 const CLONE_NEWNET = 0x40000000;
 const AT_FDCWD = 0xffffff9c;
 const AT_EMPTY_PATH = 0x1000;
+const O_NONBLOCK = 0o4000;
 const O_CLOEXEC = 0o2000000;
 const MS_BIND = 0x1000;
 const MNT_DETACH = 2;
@@ -21,9 +22,10 @@ const EINVAL = 22;
 /** The calling thread's namespace: setns(2) acts on threads, so /proc/self would name the main thread's. */
 const OWN_NETNS = "/proc/thread-self/ns/net";
 
-/** Opens a namespace by path; undefined when there is no such file or it isn't a network namespace. */
+/** Opens a namespace by path; undefined when there is no such file or it isn't a network namespace. Without O_NONBLOCK a named
+ *  pipe at that path would make the caller wait for a writer. */
 export function openNetns(path: string): OpenNetns | undefined {
-  const descriptor = trySystemCall("openat", AT_FDCWD, cString(path), O_CLOEXEC, 0);
+  const descriptor = trySystemCall("openat", AT_FDCWD, cString(path), O_CLOEXEC | O_NONBLOCK, 0);
   if (descriptor === -ENOENT || descriptor === -ENOTDIR) return undefined;
   if (descriptor < 0) throw errnoError(-descriptor, { tried: `open network namespace ${path}` });
   if (trySystemCall("ioctl", descriptor, NS_GET_NSTYPE, 0) !== CLONE_NEWNET) {

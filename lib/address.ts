@@ -122,6 +122,13 @@ export function overlaps(a: Prefix, b: Prefix): boolean {
   return a.length <= b.length ? contains(a, b.ip) : contains(b, a.ip);
 }
 
+/** The address that all hosts of an IPv4 network listen to: its last. Undefined for IPv6, which has none, and for networks of one
+ *  or two addresses (RFC 3021). */
+export function broadcastOf({ ip, length }: Prefix): Ip | undefined {
+  if (ip.family === 6 || length > 30) return undefined;
+  return { family: 4, value: ip.value | ((1n << BigInt(32 - length)) - 1n) };
+}
+
 /** The address `steps` after (or before) `ip`; undefined when that leaves the address space. */
 export function offsetIp(ip: Ip, steps: bigint | number): Ip | undefined {
   const value = ip.value + BigInt(steps);

@@ -40,6 +40,9 @@ export interface Files {
   stat(path: string): FileStat | undefined;
   /** Sets the modification time of a file or directory (utimensat(2)), nanoseconds since 1970. Leaves the access time. */
   touch(path: string, modifiedNs: bigint): void;
+  /** Takes the write lock of one byte of `path` (fcntl(2), open file description locks), creating the file: as many locks as there
+   *  are numbers from 0 to 2^63−1, in one file that stays empty. Waits up to `waitMs` milliseconds, then throws `busy`. */
+  lockByte(path: string, offset: number, waitMs: number): FileLock;
   /** Takes flock(2) LOCK_EX on `path`, creating the file; waits up to `waitMs` milliseconds, then throws `busy`. */
   lock(path: string, waitMs: number): FileLock;
 }

@@ -67,6 +67,7 @@ export function settled(desired: Desired): Observed {
       dev,
       address,
       scope: "global" as const,
+      broadcast: undefined,
       tentative: false,
       dadFailed: false,
     })),

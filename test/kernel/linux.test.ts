@@ -29,6 +29,7 @@ describe("the kernel of this machine", function () {
     const fixture = openFixture(machine, folder, sendUdp);
     return {
       ...fixture,
+      folder,
       close: () => {
         fixture.close();
         machine.close();
@@ -38,6 +39,17 @@ describe("the kernel of this machine", function () {
   };
 
   kernelSuite(open);
+
+  it("a named pipe at a namespace's path is no namespace, and nobody waits for its writer", () => {
+    const { machine, folder, close } = open();
+    try {
+      const path = join(folder, "pipe");
+      expect(Bun.spawnSync(["mkfifo", path]).exitCode).to.equal(0);
+      expect(machine.openNetns(path)).to.equal(undefined);
+    } finally {
+      close();
+    }
+  });
 
   it("a list that changes while it is read is read again until it is whole", async () => {
     const { kernel, close } = open();

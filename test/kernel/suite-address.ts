@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import type { Kernel } from "../../kernel/kernel.ts";
-import { formatPrefix, parseIp, parsePrefix } from "../../lib/address.ts";
+import { formatPrefix, type Ip, parseIp, parsePrefix } from "../../lib/address.ts";
 import { eventually, type Fixture, refuses, routeText } from "./fixture.ts";
 import { address, down, remove, route, up, veth } from "./operations.ts";
 
@@ -30,16 +30,17 @@ export function addressCases(current: () => Fixture): void {
       address("add", "v0", "10.2.0.5/24", { scope: "link" }),
       address("add", "v1", "10.3.0.5/32", { scope: "host" }),
     ]);
-    const expected = (dev: string, text: string, scope: string) => ({
+    const expected = (dev: string, text: string, scope: string, broadcast?: Ip) => ({
       dev,
       address: parsePrefix(text),
       scope,
+      broadcast,
       tentative: false,
       dadFailed: false,
     });
     const four = (dev?: string) => kernel.addresses(dev).filter((each) => each.address.ip.family === 4);
     expect(four("v0")).to.have.deep.members([
-      expected("v0", "10.1.0.5/16", "global"),
+      expected("v0", "10.1.0.5/16", "global", parseIp("10.1.255.255")),
       expected("v0", "10.2.0.5/24", "link"),
     ]);
     expect(four()).to.deep.include(expected("v1", "10.3.0.5/32", "host"));

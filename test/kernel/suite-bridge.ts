@@ -2,15 +2,21 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
+import { lockAttachment } from "../../cni/attachment-lock.ts";
 import { bridgePlugin } from "../../cni/bridge.ts";
+import { hostLinkName } from "../../cni/container-link.ts";
+import { hostMac } from "../../cni/mac.ts";
 import { serve } from "../../cni/protocol.ts";
 import { linuxFiles } from "../../kernel/file.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import { formatIp, formatPrefix, parsePrefix } from "../../lib/address.ts";
+import type { Files } from "../../lib/files.ts";
 import type { Fixture } from "./fixture.ts";
 
 /** A network's configuration as these cases write it. */
 export type Config = Readonly<Record<string, unknown>>;
+
+type Env = Readonly<Record<string, string>>;
 
 /** What one call answered. */
 export interface Answer {
@@ -25,10 +31,20 @@ const plugin = bridgePlugin("dcos", "under test", true);
 export class BridgeBench {
   readonly folder = mkdtempSync(join(tmpdir(), "dcos-net-bridge-"));
   readonly container: ReturnType<Fixture["another"]>;
+  /** The machine's files, but with locks of this test's own. */
+  readonly files: Files = {
+    ...linuxFiles,
+    lock: (path, waitMs) => linuxFiles.lock(this.#own(path), waitMs),
+    lockByte: (path, offset, waitMs) => linuxFiles.lockByte(this.#own(path), offset, waitMs),
+  };
 
   constructor(readonly fixture: Fixture) {
     this.container = fixture.another();
     fixture.kernel.apply([{ do: "link.set", dev: "lo", set: { up: true } }]);
+  }
+
+  #own(path: string): string {
+    return path.startsWith("/run/") ? join(this.folder, path.slice(path.lastIndexOf("/"))) : path;
   }
 
   /** A configuration with one IPv4 range, changed by `changes`. */
@@ -49,7 +65,7 @@ export class BridgeBench {
     return { type: "host-local", dataDir: join(this.folder, "leases"), routes: [{ dst: "0.0.0.0/0" }], ...changes };
   }
 
-  call(verb: string, config: Config, env: Readonly<Record<string, string>> = {}): Answer {
+  call(verb: string, config: Config, env: Env = {}, files = this.files): Answer {
     let printed = "";
     const exitCode = serve(plugin, {
       env: {
@@ -66,22 +82,22 @@ export class BridgeBench {
       },
       writeStderr: () => undefined,
       kernel: () => this.fixture.kernel,
-      files: linuxFiles,
+      files,
       clock: { now: () => 0, monotonic: () => 0 },
     });
     return { exitCode, document: printed === "" ? undefined : JSON.parse(printed) };
   }
 
   /** Like call, but the call must succeed. */
-  succeed(verb: string, config: Config, env: Readonly<Record<string, string>> = {}): Record<string, unknown> {
-    const answer = this.call(verb, config, env);
+  succeed(verb: string, config: Config, env: Env = {}, files = this.files): Record<string, unknown> {
+    const answer = this.call(verb, config, env, files);
     expect(answer.exitCode, JSON.stringify(answer.document)).to.equal(0);
     return answer.document ?? {};
   }
 
   /** Like call, but the call must fail; returns code and message. */
-  fail(verb: string, config: Config, env: Readonly<Record<string, string>> = {}): { code: number; msg: string } {
-    const answer = this.call(verb, config, env);
+  fail(verb: string, config: Config, env: Env = {}, files = this.files): { code: number; msg: string } {
+    const answer = this.call(verb, config, env, files);
     expect(answer.exitCode, JSON.stringify(answer.document)).to.equal(1);
     const { code, msg } = answer.document ?? {};
     return { code: Number(code), msg: String(msg) };
@@ -221,6 +237,40 @@ export function bridgeSuite(open: () => Fixture): void {
         expect(bench.container.kernel.link("eth0")?.mac).to.equal(macs[index]);
         bench.succeed("DEL", config, env);
       }
+    });
+
+    it("addresses have their network's broadcast address, on both sides", () => {
+      bench.succeed("ADD", bench.config());
+      const sides = [bench.container.kernel.addresses("eth0"), bench.fixture.kernel.addresses("br0")];
+      for (const addresses of sides) {
+        const [first] = addresses.filter(({ address }) => address.ip.family === 4);
+        expect(first?.broadcast && formatIp(first.broadcast)).to.equal("10.1.0.255");
+      }
+    });
+
+    it("a bridge that was there keeps its hardware address, whatever the containers' are", () => {
+      bench.fixture.kernel.apply([{ do: "link.add", link: { kind: "bridge", name: "br0" } }]);
+      const before = bench.fixture.kernel.link("br0")?.mac;
+      const result = bench.succeed("ADD", bench.config({ runtimeConfig: { mac: "02:00:00:00:00:01" } }));
+      expect(bench.fixture.kernel.link("br0")?.mac).to.equal(before);
+      expect(result["interfaces"]).to.deep.include({ name: "br0", mac: before, mtu: 1500 });
+    });
+
+    it("DEL waits for an ADD of the same attachment, and for no other", () => {
+      const config = bench.config();
+      bench.succeed("ADD", config);
+      const held = lockAttachment(bench.files, { network: "net", containerId: "c1", ifname: "eth0" });
+      const impatient: Files = {
+        ...bench.files,
+        lockByte: (path, offset) => bench.files.lockByte(path, offset, 0),
+      };
+      const refusal = bench.fail("DEL", config, {}, impatient);
+      expect(refusal.msg).to.include("another process has held it");
+      expect(bench.leases()).to.deep.equal(["10.1.0.2"]);
+      bench.succeed("DEL", config, { CNI_IFNAME: "eth1" }, impatient);
+      held.release();
+      bench.succeed("DEL", config, {}, impatient);
+      bench.expectNothingLeft();
     });
 
     it("the MTU is the bridge's when the configuration gives none", () => {
@@ -363,6 +413,21 @@ export function bridgeSuite(open: () => Fixture): void {
       expect(bench.container.kernel.link("eth0")).to.equal(undefined);
       expect(bench.container.kernel.link("eth1")).to.not.equal(undefined);
       expect(second.kernel.link("eth0")).to.not.equal(undefined);
+    });
+
+    it("removes the link of an ADD that was killed before it could label it, unless that ADD still runs", () => {
+      const attachment = { network: "another", containerId: "c9", ifname: "eth0" };
+      const name = hostLinkName(attachment);
+      const add = { kind: "veth", name, mac: hostMac(name), peer: { name: "eth9" } } as const;
+      const stranger = { ...add, name: "veth00000001", mac: "02:00:00:00:00:01", peer: { name: "eth8" } } as const;
+      bench.fixture.kernel.apply([add, stranger].map((link) => ({ do: "link.add", link })));
+      const config = bench.config({ "cni.dev/valid-attachments": [] });
+      const running = lockAttachment(bench.files, attachment);
+      bench.succeed("GC", config);
+      expect(bench.ports()).to.include(name);
+      running.release();
+      bench.succeed("GC", config);
+      expect(bench.ports()).to.include("veth00000001").and.not.include(name);
     });
 
     it("removes nothing when the runtime gives no list", () => {

@@ -43,6 +43,7 @@ export function appendOnlyFiles(): { readonly files: Files; readonly appended: M
     stat: refuse("stat"),
     touch: refuse("touch"),
     lock: refuse("lock"),
+    lockByte: refuse("lock"),
   };
   return { files, appended };
 }

@@ -111,7 +111,7 @@ export function overlaySuite(open: () => { readonly kernel: Kernel; close(): voi
     const cluster = testCluster(2);
     const { desired } = reconcile(cluster);
     for (const { path, value } of desired.sysctls) {
-      host.kernel.setSysctl(path, path.endsWith("disable_ipv6") || value === "2" ? "1" : "0");
+      host.kernel.setSysctl(path, value === "1" ? "0" : "1");
       expect(host.keeper.disturbed()).to.equal(true);
       reconcile(cluster);
       expect(host.kernel.sysctl(path)).to.equal(value);
@@ -239,6 +239,44 @@ export function overlaySuite(open: () => { readonly kernel: Kernel; close(): voi
     expect(bridge).to.include({ index, mac: "0a:58:00:00:00:99", mtu: 1450, alias: "dcos-net overlay dcos" });
   });
 
+  it("puts containers back onto their bridge when somebody deletes it or takes them off", () => {
+    const cluster = testCluster(2);
+    const { desired } = reconcile(cluster);
+    for (const [dev, network, bridge] of CONTAINERS) {
+      const peer = { name: `${dev}p` };
+      const set = { alias: `dcos-net ${network} id eth0`, up: true, ...(bridge === null ? {} : { master: bridge }) };
+      host.kernel.apply([
+        { do: "link.add", link: { kind: "veth", name: dev, peer } },
+        { do: "link.set", dev, set },
+      ]);
+    }
+    expect(isEmpty(reconcile(cluster).plan), "with everything in place").to.equal(true);
+    const harms: Operation[] = [
+      { do: "link.delete", dev: "m-dcos" },
+      { do: "link.set", dev: "c0", set: { master: null } },
+    ];
+    for (const harm of harms) {
+      host.kernel.apply([harm]);
+      reconcile(cluster);
+      expectInForce(host.kernel, desired);
+      expect(CONTAINERS.map(([dev]) => masterOf(host.kernel, dev))).to.deep.equal(
+        CONTAINERS.map(([, , bridge]) => bridge ?? undefined),
+      );
+      expect(host.kernel.link("c0")?.bridgePort?.hairpin).to.equal(true);
+      expect(isEmpty(reconcile(cluster).plan)).to.equal(true);
+    }
+  });
+
+  it("leaves a container's link alone whose network is called overlay, whatever overlays there are", () => {
+    host.kernel.apply([
+      { do: "link.add", link: { kind: "veth", name: "c0", peer: { name: "c1" } } },
+      { do: "link.set", dev: "c0", set: { alias: "dcos-net overlay id eth0" } },
+    ]);
+    reconcile(testCluster(2));
+    reconcile(testCluster(2, { overlays: [] }));
+    expect(host.kernel.link("c0")).not.to.equal(undefined);
+  });
+
   it("keeps the MTU of a bridge when containers with other MTUs come", () => {
     const cluster = testCluster(2);
     const { desired } = reconcile(cluster);
@@ -303,6 +341,19 @@ export function overlaySuite(open: () => { readonly kernel: Kernel; close(): voi
     expect(host.kernel.link("vtep1024")).to.equal(undefined);
     expect(host.metrics).to.include({ passes: 1, failedPasses: 1, changes: 0 });
   });
+}
+
+/** Host ends of containers: link, network, and the bridge that they are on; the last is on none and stays so. */
+const CONTAINERS = [
+  ["c0", "dcos", "m-dcos"],
+  ["c1", "dcos", "m-dcos"],
+  ["c2", "dcos6", "m-dcos6"],
+  ["c3", "mine", null],
+] as const;
+
+function masterOf(kernel: Kernel, dev: string): string | undefined {
+  const index = kernel.link(dev)?.master;
+  return kernel.links().find((link) => link.index === index)?.name;
 }
 
 const NOTHING = { isolation: [], links: [], sysctls: [], local: [], peers: [] };

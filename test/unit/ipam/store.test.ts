@@ -299,5 +299,6 @@ function countingFiles(count: () => void): Files {
     stat: counted(linuxFiles.stat),
     touch: counted(linuxFiles.touch),
     lock: counted(linuxFiles.lock),
+    lockByte: counted(linuxFiles.lockByte),
   };
 }

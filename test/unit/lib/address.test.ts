@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import fc from "fast-check";
 import {
+  broadcastOf,
   compareIp,
   contains,
   equalPrefix,
@@ -214,6 +215,23 @@ describe("prefixes", () => {
         expect(overlaps(b, a)).to.equal(expected);
       }),
     );
+  });
+
+  it("have a broadcast address when they are IPv4 networks of four addresses or more", () => {
+    const broadcast = (text: string) => {
+      const ip = broadcastOf(parsePrefix(text));
+      return ip && formatIp(ip);
+    };
+    expect(["10.1.0.5/16", "10.0.0.1/30", "0.0.0.0/0"].map(broadcast)).to.deep.equal([
+      "10.1.255.255",
+      "10.0.0.3",
+      "255.255.255.255",
+    ]);
+    expect(["10.0.0.1/31", "10.0.0.1/32", "fd00::1/64"].map(broadcast)).to.deep.equal([
+      undefined,
+      undefined,
+      undefined,
+    ]);
   });
 
   it("are cut into two halves that cover them and nothing else", () => {
