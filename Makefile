@@ -80,7 +80,7 @@ bench: npm ## measure ours against the reference; BENCH=name, RUNS=200 (as root)
 	@$(BUN) scripts/bench.ts $(BENCH) $(if $(RUNS),--runs '$(RUNS)')
 
 .PHONY: dist
-dist: build ## pack executable, CNI links and systemd units into dist/*.tar.gz
+dist: build ## pack executable, CNI links, systemd unit and manual into dist/*.tar.gz
 	@$(BUN) scripts/package.ts
 
 .PHONY: clean

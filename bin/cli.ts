@@ -10,6 +10,7 @@ import { addLab } from "./commands/lab.ts";
 import { addOverlay } from "./commands/overlay.ts";
 import { addPreflight } from "./commands/preflight.ts";
 import { addStatus } from "./commands/status.ts";
+import { addExamples } from "./examples.ts";
 import { terminal } from "./output.ts";
 import { VERSION } from "./version.ts";
 
@@ -52,6 +53,7 @@ export function commandTree(app: App): Command {
   addConfig(program, app);
   addLab(program, app);
   addCompletion(program, app);
+  addExamples(program);
   return program;
 }
 
@@ -71,6 +73,8 @@ export async function runCommandLine(args: readonly string[], app: App): Promise
 
 /** The command line as a process: arguments and environment from the operating system. */
 export async function main(): Promise<void> {
+  // The executable starts with the policy of a plugin call, in which nothing is worth compiling.
+  Bun.unsafe.setJITPolicy(1);
   process.exitCode = await runCommandLine(process.argv.slice(2), createApp(terminal, process.env));
 }
 

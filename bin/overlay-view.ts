@@ -1,15 +1,14 @@
 import type { Kernel } from "../kernel/kernel.ts";
 import { formatIp, formatPrefix } from "../lib/address.ts";
-import { NetError } from "../lib/error.ts";
 import type { Files } from "../lib/files.ts";
 import type { Cluster, ClusterNode } from "../overlay/cluster.ts";
 import { ISOLATION_TABLE } from "../overlay/isolation.ts";
 import { fdbKey, neighborKey, routeKey } from "../overlay/key.ts";
-import { parseNodesFile } from "../overlay/nodes-file.ts";
 import { observe, surroundings } from "../overlay/observe.ts";
 import { type Plan, planOverlay } from "../overlay/plan.ts";
-import { type Desired, ROUTE_PROTOCOL, tableOf } from "../overlay/table.ts";
-import { underlayOf } from "../overlay/underlay.ts";
+import { type Desired, tableOf } from "../overlay/table.ts";
+import { tableInputOf } from "../overlay/table-input.ts";
+import { readCluster } from "./nodes.ts";
 
 /** One node's overlay as the nodes file wants it, and what its kernel is short of. Read without changing anything. */
 export interface OverlayView {
@@ -23,26 +22,12 @@ export interface OverlayView {
 /** Compares the nodes file with the kernel. Throws a NetError when the file can't be used or has no node of this
  *  name. */
 export function overlayView(kernel: Kernel, files: Files, nodesFile: string, node: string): OverlayView {
-  const bytes = files.read(nodesFile);
-  if (bytes === undefined) {
-    throw new NetError("not-found", { tried: `read nodes file ${nodesFile}`, said: "there is no such file" });
-  }
-  const cluster = parseNodesFile(new TextDecoder().decode(bytes), nodesFile);
-  const self = cluster.nodes.find(({ name }) => name === node);
-  if (self === undefined) {
-    throw new NetError("not-found", {
-      tried: `find node ${JSON.stringify(node)} in ${nodesFile}`,
-      said: "no node there has this name",
-      remedy: "name this host with --node",
-    });
-  }
+  const cluster = readCluster(files, nodesFile, node);
   const around = surroundings(kernel);
-  const peers = cluster.nodes.filter((peer) => peer !== self);
-  const foreign = around.routes.filter(({ protocol }) => protocol !== ROUTE_PROTOCOL);
-  const underlay = underlayOf(self, peers, { ...around, routes: foreign });
-  const desired = tableOf({ cluster, self, underlay, ipv6: around.ipv6 });
+  const input = tableInputOf(cluster, node, around);
+  const desired = tableOf(input);
   const plan = planOverlay(desired, observe(kernel, around, desired, isolationState(kernel, desired)));
-  return { cluster, self, desired, plan };
+  return { cluster, self: input.self, desired, plan };
 }
 
 /** Only the agent that wrote the table can tell whether it is unchanged; from outside, a table that is there counts

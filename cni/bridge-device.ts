@@ -27,7 +27,7 @@ export function ensureBridge(host: Kernel, config: BridgeConfig): Link {
   }
   const set = {
     ...(present.up ? {} : { up: true }),
-    ...(found === undefined || found.running ? {} : { mac: found.mac }),
+    ...(found === undefined || found.bridge?.active === true ? {} : { mac: found.mac }),
     ...(config.mtu === undefined || config.mtu === present.mtu ? {} : { mtu: config.mtu }),
     ...(config.promiscMode && !present.promiscuous ? { promiscuous: true } : {}),
   };

@@ -371,7 +371,10 @@ export function reportLink(link: FakeLink): Link {
     master: link.master?.index,
     peer: link.peer?.index,
     vxlan: link.vxlan,
-    bridge: link.bridge && { vlanFiltering: link.bridge.vlanFiltering },
+    bridge: link.bridge && {
+      vlanFiltering: link.bridge.vlanFiltering,
+      active: link.up && portsOf(link).some(isRunning),
+    },
     bridgePort: link.master && { ...link.port, forwarding: link.master.up && isRunning(link) },
   };
 }

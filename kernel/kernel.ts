@@ -71,7 +71,8 @@ export interface Link {
   readonly vxlan:
     | { readonly vni: number; readonly port: number; readonly learning: boolean; readonly local: Ip | undefined }
     | undefined;
-  readonly bridge: { readonly vlanFiltering: boolean } | undefined;
+  /** Present on bridges. `active`: the kernel has reported a working port (IF_OPER_UP); a new bridge is `running` without. */
+  readonly bridge: { readonly vlanFiltering: boolean; readonly active: boolean } | undefined;
   readonly bridgePort:
     | { readonly hairpin: boolean; readonly isolated: boolean; readonly forwarding: boolean }
     | undefined;

@@ -193,7 +193,10 @@ export function decodeLink({ payload }: Message): Link {
     vxlan: kind === "vxlan" ? decodeVxlan(nested(info, IFLA_INFO_DATA)) : undefined,
     bridge:
       kind === "bridge"
-        ? { vlanFiltering: numberOf(nested(info, IFLA_INFO_DATA).get(IFLA_BR_VLAN_FILTERING), readU8) === 1 }
+        ? {
+            vlanFiltering: numberOf(nested(info, IFLA_INFO_DATA).get(IFLA_BR_VLAN_FILTERING), readU8) === 1,
+            active: operState === IF_OPER_UP,
+          }
         : undefined,
     bridgePort:
       textOf(info.get(IFLA_INFO_SLAVE_KIND)) === "bridge" ? decodePort(nested(info, IFLA_INFO_SLAVE_DATA)) : undefined,

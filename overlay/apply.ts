@@ -8,8 +8,8 @@ import { ISOLATION_TABLE } from "./isolation.ts";
 import type { OverlayMetrics } from "./metric.ts";
 import { observe, type Surroundings, surroundings } from "./observe.ts";
 import { type Observed, type Plan, planOverlay } from "./plan.ts";
-import { type Desired, ROUTE_PROTOCOL, tableOf } from "./table.ts";
-import { underlayOf } from "./underlay.ts";
+import { type Desired, tableOf } from "./table.ts";
+import { tableInputOf } from "./table-input.ts";
 
 export interface OverlayOptions {
   readonly kernel: Kernel;
@@ -102,14 +102,10 @@ class Keeper implements OverlayKeeper {
   }
 
   #desired(cluster: Cluster, name: string, around: Surroundings): Desired {
-    const self = cluster.nodes.find((node) => node.name === name);
-    if (self === undefined) throw unknownNode(name);
-    const peers = cluster.nodes.filter((node) => node !== self);
-    const foreign = around.routes.filter(({ protocol }) => protocol !== ROUTE_PROTOCOL);
-    const underlay = underlayOf(self, peers, { ...around, routes: foreign });
-    const key = JSON.stringify([name, underlay, around.ipv6]);
+    const input = tableInputOf(cluster, name, around);
+    const key = JSON.stringify([name, input.underlay, input.ipv6]);
     if (this.#table?.cluster !== cluster || this.#table.key !== key) {
-      this.#table = { key, cluster, desired: tableOf({ cluster, self, underlay, ipv6: around.ipv6 }) };
+      this.#table = { key, cluster, desired: tableOf(input) };
     }
     return this.#table.desired;
   }
@@ -215,13 +211,5 @@ function summary(refusals: readonly Refusal[]): NetError {
     said: `${messageOf(first?.error)}${more}`,
     remedy: "what could be done is done, the rest is tried again",
     cause: first?.error,
-  });
-}
-
-function unknownNode(name: string): NetError {
-  return new NetError("not-found", {
-    tried: `find node ${JSON.stringify(name)} in the cluster`,
-    said: "it has no node of that name",
-    remedy: "add this host to the nodes file, or start the agent with the name that it has there",
   });
 }

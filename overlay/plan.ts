@@ -15,6 +15,7 @@ import type {
 import { equalIp, type Ip } from "../lib/address.ts";
 import { isolationRemoval } from "./isolation.ts";
 import { AGENT_TABLE, addressKey, fdbKey, neighborKey, routeKey, ruleKey } from "./key.ts";
+import { planPorts } from "./ports.ts";
 import { type Desired, OWNER_ALIAS, ROUTE_PROTOCOL, RULE_PRIORITY, type Sysctl } from "./table.ts";
 
 /** RTPROT_KERNEL: the routes that come and go with a link's addresses. */
@@ -60,8 +61,8 @@ export interface Plan {
  * Ours, and so removed when not desired, are: routes with our protocol number or through our tunnel device (but the
  * kernel's own), in the main table and in table 42; permanent neighbours and all forwarding entries of the tunnel
  * device; addresses, other than link-local ones, of the tunnel device and of bridges with our alias; rules that look
- * up table 42 at our priority; links with our alias, bridges only when no port is left; the isolation table. Nothing
- * else is ever removed.
+ * up table 42 at our priority; VXLAN devices and bridges with our alias, bridges only when no port is left; the isolation
+ * table. Nothing else is ever removed.
  */
 export function planOverlay(desired: Desired, observed: Observed): Plan {
   const links = planLinks(desired, observed);
@@ -97,7 +98,7 @@ function planLinks(desired: Desired, observed: Observed): LinkPlan {
   const wanted: readonly LinkSpec[] = desired.vtep === undefined ? desired.bridges : [desired.vtep, ...desired.bridges];
   const names = new Set(wanted.map((spec) => spec.name));
   for (const link of observed.links) {
-    if (names.has(link.name) || link.alias?.startsWith(OWNER_ALIAS) !== true) continue;
+    if (names.has(link.name) || !isOwnLink(link)) continue;
     if (link.kind === "bridge" && hasPort(link, observed))
       conflicts.push(`${link.name} stays: containers are still on it`);
     else operations.push({ do: "link.delete", dev: link.name });
@@ -111,7 +112,13 @@ function planLinks(desired: Desired, observed: Observed): LinkPlan {
       operations.push({ do: "link.delete", dev: spec.name }, ...makeLink(spec));
     } else operations.push(...adjustLink(spec, link));
   }
+  operations.push(...planPorts(desired.networks, observed.links));
   return { operations, replaced: replacedBy(operations), conflicts };
+}
+
+/** The kind counts too: the alias of a container's link begins likewise when its network is called `overlay`. */
+function isOwnLink({ kind, alias }: Link): boolean {
+  return (kind === "bridge" || kind === "vxlan") && alias?.startsWith(OWNER_ALIAS) === true;
 }
 
 /** A bridge follows the smallest MTU of its ports until one is set on it, and the one that it is created with doesn't
@@ -178,7 +185,7 @@ function planSysctls(desired: Desired, observed: Observed, replaced: ReadonlySet
  *  default route that it has learned when forwarding goes on. So links that accept them now are told first. */
 function keepRouterAdvertisements(observed: Observed): Sysctl[] {
   return observed.links
-    .filter((link) => !link.loopback && link.alias?.startsWith(OWNER_ALIAS) !== true)
+    .filter((link) => !link.loopback && !isOwnLink(link))
     .map((link): Sysctl => ({ path: `net/ipv6/conf/${link.name}/accept_ra`, value: "2", dev: link.name }))
     .filter(({ path }) => observed.sysctl(path) === "1");
 }

@@ -246,8 +246,11 @@ function sysctlsFor(vtep: string, overlays: readonly Overlay[], v6: boolean): Sy
   ];
   if (!v6) return list;
   list.push({ path: "net/ipv6/conf/all/forwarding", value: "1" });
-  const devices = [vtep, ...withFamily(overlays, 6).map((overlay) => bridgeName("m", overlay.name))];
-  for (const dev of devices) list.push({ path: `net/ipv6/conf/${dev}/disable_ipv6`, value: "0", dev });
+  const bridges = withFamily(overlays, 6).map((overlay) => bridgeName("m", overlay.name));
+  for (const dev of [vtep, ...bridges]) list.push({ path: `net/ipv6/conf/${dev}/disable_ipv6`, value: "0", dev });
+  // A bridge gets its link-local address with its first port, and asks for neighbours with it. Looking for a duplicate
+  // first would keep the first container waiting for a second.
+  for (const dev of bridges) list.push({ path: `net/ipv6/conf/${dev}/accept_dad`, value: "0", dev });
   return list;
 }
 

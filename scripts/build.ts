@@ -28,13 +28,16 @@ function compile(): void {
   }
 }
 
-/** Hard links: the kernel maps one file for all names, and `cp -a` and `tar` copy the directory with one body. */
+/** Hard links: the kernel maps one file for all names, and `cp -a` and `tar` copy the directory with one body. Each name
+ *  changes in one step, so that a plugin called meanwhile is there. */
 function link(): void {
   mkdirSync(LINKS, { recursive: true });
   for (const name of PLUGINS) {
-    const path = join(LINKS, name);
-    rmSync(path, { force: true });
-    linkSync(EXECUTABLE, path);
+    const temporary = join(LINKS, `.${name}.${process.pid}.tmp`);
+    linkSync(EXECUTABLE, temporary);
+    renameSync(temporary, join(LINKS, name));
+    // Renaming between two names of one file does nothing, and leaves both.
+    rmSync(temporary, { force: true });
   }
 }
 

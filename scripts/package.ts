@@ -1,12 +1,14 @@
+import { renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import manifest from "../package.json" with { type: "json" };
 
 // Packs what `make build` left into dist/dcos-net-VERSION-linux-ARCH.tar.gz: the executable, its CNI names (hard links,
-// so one body), the systemd unit, license and manual. The same tree gives the same bytes.
+// so one body), the systemd unit, license and manual. The same tree gives the same bytes. A failure leaves no archive.
 
 const ROOT = join(import.meta.dir, "..");
 const NAME = `dcos-net-${manifest.version}-linux-${process.arch}`;
 const ARCHIVE = `dist/${NAME}.tar.gz`;
+const UNFINISHED = `${ARCHIVE}.${process.pid}.tmp`;
 
 const { stdout } = Bun.spawnSync(["git", "log", "-1", "--format=%ct"], { cwd: ROOT });
 const seconds = stdout.toString().trim() || "0";
@@ -15,7 +17,7 @@ const { exitCode } = Bun.spawnSync(
     "tar",
     "--create",
     "--use-compress-program=gzip -n",
-    `--file=${ARCHIVE}`,
+    `--file=${UNFINISHED}`,
     "--sort=name",
     "--owner=0",
     "--group=0",
@@ -27,8 +29,14 @@ const { exitCode } = Bun.spawnSync(
     "packaging/dcos-net-agent.service",
     "LICENSE",
     "README.md",
+    "docs",
   ],
   { cwd: ROOT, stdio: ["ignore", "inherit", "inherit"] },
 );
-if (exitCode === 0) console.log(`packed ${ARCHIVE}`);
-process.exitCode = exitCode;
+if (exitCode === 0) {
+  renameSync(join(ROOT, UNFINISHED), join(ROOT, ARCHIVE));
+  console.log(`packed ${ARCHIVE}`);
+} else {
+  rmSync(join(ROOT, UNFINISHED), { force: true });
+  process.exitCode = exitCode;
+}

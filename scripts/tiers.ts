@@ -44,7 +44,7 @@ export const TIERS: readonly Tier[] = [
     runner: "mocha",
     files: ["test/peers/**/*.test.ts"],
     needsRoot: true,
-    programs: ["ip", "nft", "iptables", "podman", "containerd", "ctr", "runc", "busybox"],
+    programs: ["ip", "nft", "conntrack", "iptables", "podman", "containerd", "ctr", "runc", "busybox", "curl", "flock"],
     limitSeconds: 1200,
   },
   {
@@ -52,7 +52,7 @@ export const TIERS: readonly Tier[] = [
     runner: "mocha",
     files: ["test/cluster/**/*.test.ts"],
     needsRoot: true,
-    programs: ["ip", "busybox"],
+    programs: ["ip", "bridge", "nft", "ping"],
     limitSeconds: 900,
     optional: true,
   },

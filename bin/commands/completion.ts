@@ -8,7 +8,6 @@ export function addCompletion(program: Command, { out }: App): void {
     .command("completion")
     .description("print a script for tab completion")
     .addArgument(new Argument("<shell>", "the shell that is to read it").choices(["bash", "zsh"]))
-    .addHelpText("after", "\nExample:\n  source <(dcos-net completion bash)")
     .action((shell: "bash" | "zsh") => {
       out.line(shell === "bash" ? bashCompletion(program) : zshCompletion(program));
     });

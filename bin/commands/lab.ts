@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { NetError } from "../../lib/error.ts";
 import { type App, EXIT } from "../app.ts";
+import { many } from "../checked.ts";
 import { containerEnvironment, containerOf, findProgram, runContainer, stopContainer } from "../lab/container.ts";
 import { labDown } from "../lab/down.ts";
 import { inNamespace, type LabContext, labNames, nodeOf, openLab } from "../lab/lab.ts";
@@ -23,17 +24,7 @@ export function addLab(program: Command, app: App): void {
     .description("a whole cluster on this machine: hosts as network namespaces, an agent in each")
     .addHelpText(
       "after",
-      `
-Examples:
-  dcos-net lab up --nodes 3
-  dcos-net lab run --node 1 --name web --publish 8080:80 -- dcos-net lab serve --port 80
-  dcos-net lab run --node 2 --name client -- sleep 1d
-  dcos-net lab status
-  dcos-net lab exec --name client -- dcos-net lab fetch http://9.0.0.2/
-  dcos-net lab exec --node 2 -- ip route
-  dcos-net lab down
-
-Nothing is made in the machine's own network namespace, and \`lab down\` removes everything.`,
+      "\nNothing is made in the machine's own network namespace, and `lab down` removes everything.",
     );
   addUp(lab, app);
   addRun(lab, app);
@@ -48,23 +39,6 @@ function contextOf(app: App): LabContext {
   requireRoot("work on a lab");
   const { kernel, files, out } = app;
   return { root: app.settings().config.lab_dir, kernel, files, out, executable: executable() };
-}
-
-/** An option that may be given several times, each value checked as it is read. */
-function many<T>(parse: (text: string) => T): (text: string, before: readonly T[] | undefined) => readonly T[] {
-  return (text, before) => [...(before ?? []), checked(parse)(text)];
-}
-
-/** A wrong value of an option is wrong usage. */
-function checked<T>(parse: (text: string) => T): (text: string) => T {
-  return (text) => {
-    try {
-      return parse(text);
-    } catch (error) {
-      if (error instanceof NetError) throw new InvalidArgumentError(error.message);
-      throw error;
-    }
-  };
 }
 
 function wholeNumber(text: string): number {

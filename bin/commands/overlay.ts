@@ -2,13 +2,14 @@ import { hostname } from "node:os";
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { describeOperation } from "../../kernel/encode.ts";
-import { formatIp, formatPrefix, parseIp } from "../../lib/address.ts";
+import { formatIp, formatPrefix, type Ip, parseIp } from "../../lib/address.ts";
 import type { ClusterNode, Overlay } from "../../overlay/cluster.ts";
 import { isEmpty, type Plan } from "../../overlay/plan.ts";
 import { bridgeName, rangeOf } from "../../overlay/subnet.ts";
 import { gatewayOf } from "../../overlay/table.ts";
 import { traceAddress } from "../../overlay/trace.ts";
 import { type App, EXIT } from "../app.ts";
+import { checked } from "../checked.ts";
 import { count, show, table } from "../output.ts";
 import { type OverlayView, overlayView, peerViews } from "../overlay-view.ts";
 
@@ -37,8 +38,8 @@ export function addOverlay(program: Command, app: App): void {
     .action((given: Options) => showPeers(app, given));
   options(overlay.command("explain"))
     .description("whose address this is, and each kernel object on the way to it; exit status 1 when one is missing")
-    .argument("<address>", "an IPv4 or IPv6 address")
-    .action((address: string, given: Options) => explain(app, address, given));
+    .argument("<address>", "an IPv4 or IPv6 address", checked(parseIp))
+    .action((address: Ip, given: Options) => explain(app, address, given));
 }
 
 function viewOf(app: App, options: Options): OverlayView {
@@ -150,8 +151,8 @@ function showPeers(app: App, options: Options): void {
   if (peers.some(({ missing }) => missing.length > 0)) app.exitCode = EXIT.bad;
 }
 
-function explain(app: App, address: string, options: Options): void {
-  const trace = traceAddress(parseIp(address), viewOf(app, options));
+function explain(app: App, address: Ip, options: Options): void {
+  const trace = traceAddress(address, viewOf(app, options));
   show(app.out, options.json === true, trace, ({ about, steps, missing }) => [
     about,
     ...steps.map(({ object, present }) => `  ${present ? "ok     " : "MISSING"}  ${object}`),

@@ -60,7 +60,7 @@ export function settled(desired: Desired): Observed {
       master: undefined,
       peer: undefined,
       vxlan: spec.kind === "vxlan" ? { vni: spec.vni, port: spec.port, learning: false, local: undefined } : undefined,
-      bridge: spec.kind === "bridge" ? { vlanFiltering: false } : undefined,
+      bridge: spec.kind === "bridge" ? { vlanFiltering: false, active: true } : undefined,
       bridgePort: undefined,
     })),
     addresses: [...desired.addresses.values()].map(({ dev, address }) => ({

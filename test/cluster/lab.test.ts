@@ -21,7 +21,8 @@ ip route show table all proto 171; ip -6 route show table all proto 171
 ip rule; ip -6 rule
 ip neigh show dev vtep1024 nud permanent | sort; ip -6 neigh show dev vtep1024 nud permanent | sort
 bridge fdb show dev vtep1024 | sort
-cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding /proc/sys/net/ipv4/conf/vtep1024/rp_filter
+cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding /proc/sys/net/ipv4/conf/vtep1024/rp_filter \\
+  /proc/sys/net/ipv6/conf/m-dcos/accept_dad
 cat $1/dcos.conf $1/dcos.conflist || true`;
 
 describeLab("a lab of three hosts", function () {
@@ -153,13 +154,16 @@ describeLab("a lab of three hosts", function () {
       });
     }
 
-    it("the bridge, once its containers have gone", async () => {
-      await labs.ok("lab", "stop", "--name", "third");
-      const whole = await snapshot(3);
+    it("the bridge, and puts the containers that run back onto it", async () => {
+      const ports = () => onHost(3, "bridge", "-d", "link", "show");
+      expect(await ports()).to.match(/veth[\s\S]*master m-dcos state forwarding[\s\S]*hairpin on/);
+      const all = async () => [await snapshot(3), await ports()].join("\n");
+      const whole = await all();
       await onHost(3, "ip", "link", "delete", "m-dcos");
-      await becomes(REPAIR_LIMIT_MS, () => snapshot(3), whole);
-      await labs.ok("lab", "run", "--node", "3", "--name", "third", "--", "sleep", "1h");
-      expect(await fetchFrom("third", "http://9.0.0.2/")).to.match(/^200 /);
+      await becomes(REPAIR_LIMIT_MS, all, whole);
+      for (const url of ["http://9.0.0.2/", "http://[fd01:b::2]/"]) {
+        expect(await fetchFrom("third", url)).to.match(/^200 /);
+      }
     });
   });
 

@@ -103,7 +103,7 @@ as_root() {
 
 @test "an unknown name to install as is refused, and nothing is installed" {
   run --separate-stderr "$PROGRAM" cni install --dir plugins --as brigde
-  [ "$status" -eq 1 ]
+  [ "$status" -eq 2 ]
   [[ "$stderr" == *'did you mean "bridge"?'* ]]
   [ ! -e plugins ]
 }

@@ -65,8 +65,9 @@ export function refuses(kernel: Kernel, operation: Operation, errno: string): vo
 /** What a refusal must not change. Link-local addresses come by themselves at their own time, and so does the
  *  carrier. */
 export function snapshot(kernel: Kernel) {
-  const links = kernel.links().map(({ running, bridgePort, ...link }) => ({
+  const links = kernel.links().map(({ running, bridge, bridgePort, ...link }) => ({
     ...link,
+    bridge: bridge && { vlanFiltering: bridge.vlanFiltering },
     bridgePort: bridgePort && { hairpin: bridgePort.hairpin, isolated: bridgePort.isolated },
   }));
   const ownRoutes = (table: number) =>

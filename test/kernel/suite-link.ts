@@ -22,7 +22,7 @@ export function linkCases(current: () => Fixture): void {
       mtu: 1400,
       alias: "made by a test",
       up: true,
-      bridge: { vlanFiltering: false },
+      bridge: { vlanFiltering: false, active: false },
       bridgePort: undefined,
       master: undefined,
     });
@@ -32,6 +32,7 @@ export function linkCases(current: () => Fixture): void {
     const { kernel } = current();
     kernel.apply([bridge("br0", { up: true }), bridge("br1", { mac: "0a:00:00:00:00:01", up: true })]);
     expect(kernel.link("br0")?.running).to.equal(true);
+    expect(kernel.link("br0")?.bridge?.active).to.equal(false);
     eventually(() => expect(kernel.link("br1")?.running).to.equal(false));
     kernel.apply([set("br0", { mac: "0a:00:00:00:00:02" })]);
     eventually(() => expect(kernel.link("br0")?.running).to.equal(false));
@@ -271,7 +272,9 @@ function portCases(current: () => Fixture): void {
     kernel.apply([up("v1")]);
     eventually(() => {
       expect(kernel.link("v0")?.bridgePort?.forwarding).to.equal(true);
-      expect(kernel.link("br0")?.running).to.equal(true);
+      expect(kernel.link("br0"))
+        .to.include({ running: true })
+        .and.deep.include({ bridge: { vlanFiltering: false, active: true } });
     });
   });
 
@@ -304,7 +307,7 @@ function portCases(current: () => Fixture): void {
     }
     kernel.apply([veth("v0", "v1"), set("v0", { master: "br0" })]);
     kernel.apply([{ do: "vlan.add", dev: "v0", vid: 10, pvid: true, untagged: true }]);
-    expect(kernel.link("br0")?.bridge).to.deep.equal({ vlanFiltering: true });
+    expect(kernel.link("br0")?.bridge?.vlanFiltering).to.equal(true);
     expect(kernel.vlans("v0")).to.deep.equal([
       { vid: 1, pvid: false, untagged: true },
       { vid: 10, pvid: true, untagged: true },

@@ -205,7 +205,7 @@ describe("the overlay plan", () => {
 
   it("removes stale addresses of our links, but no link-local ones and none of bridges not adopted yet", () => {
     const { addresses } = settled(DESIRED);
-    const entry = { scope: "global", tentative: false, dadFailed: false } as const;
+    const entry = { scope: "global", broadcast: undefined, tentative: false, dadFailed: false } as const;
     const stale = { ...entry, dev: "m-dcos", address: parsePrefix("9.0.9.1/25") };
     const links = [...settled(DESIRED).links, ETH0];
     const others = [

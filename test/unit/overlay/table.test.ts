@@ -97,6 +97,14 @@ describe("the overlay table", () => {
     }
   });
 
+  it("lets a bridge use its link-local address at once, for the first container waits for it", () => {
+    expect(tableFor().sysctls).to.deep.include({
+      path: "net/ipv6/conf/m-dcos6/accept_dad",
+      value: "0",
+      dev: "m-dcos6",
+    });
+  });
+
   it("gives tunnel and overlay the MTUs that the operator sets", () => {
     const desired = tableFor({ overlay_mtu: 1420, vtep_mtu: 1500 });
     expect(desired.vtep?.mtu).to.equal(1500);
