@@ -14,9 +14,9 @@ import { type ProcessId, processOf } from "./process.ts";
 import { type AgentStatus, writeStatus } from "./status-file.ts";
 
 /** Passes are at least this far apart, however much changes: the kernel reports every neighbour that any link resolves,
- *  which on a busy host never ends, and a pass among 4,000 peers reads 24,000 objects. What changes after a quiet time is
- *  looked at without this wait. With the poll of 0.5 s before it, it stays well within the 5 s in which a foreign deletion
- *  must be repaired. */
+ *  which on a busy host never ends, and a pass among 4,000 peers reads 24,000 objects. What changes after a quiet time
+ *  is looked at without this wait. With the poll of 0.5 s before it, it stays well within the 5 s in which a foreign
+ *  deletion must be repaired. */
 const LEAST_GAP_MS = 2000;
 const FIRST_RETRY_MS = 500;
 /** Below the 5 s in which a foreign deletion must be repaired. */
@@ -84,7 +84,7 @@ class RunningAgent implements Agent {
       const cni = { dir: config.cni_dir, dataDir: config.data_dir };
       this.#keeper = overlayKeeper({ kernel, files, metrics: this.#metrics, cni });
     } catch (error) {
-      this.#lock.release();
+      this.#leaveRunDir();
       throw error;
     }
     log.info("agent started", { node: parts.node, nodesFile: config.nodes_file, pid: own.pid });
@@ -104,9 +104,13 @@ class RunningAgent implements Agent {
   async stop(): Promise<void> {
     for (const cancel of this.#polls) cancel();
     await this.#loop.stop();
+    this.#leaveRunDir();
+    this.#parts.log.info("agent stopped");
+  }
+
+  #leaveRunDir(): void {
     this.#parts.files.remove(pidPath(this.#parts.config.run_dir));
     this.#lock.release();
-    this.#parts.log.info("agent stopped");
   }
 
   #startLoop(): Loop {

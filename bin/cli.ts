@@ -78,11 +78,20 @@ export async function main(): Promise<void> {
   process.exitCode = await runCommandLine(process.argv.slice(2), createApp(terminal, process.env));
 }
 
+/** What node:fs throws when the operating system refuses: the message has the errno name, the call and the path. */
+function isSystemError(error: unknown): error is Error {
+  return error instanceof Error && "syscall" in error;
+}
+
+function stackOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : messageOf(error);
+}
+
 /** Failures of the outside world in a sentence, or as JSON for callers that asked for JSON. Our own mistakes keep
  *  their stack. */
 function report(error: unknown, args: readonly string[], { out }: App): void {
   if (!(error instanceof NetError)) {
-    out.note(error instanceof Error ? (error.stack ?? error.message) : messageOf(error));
+    out.note(isSystemError(error) ? `dcos-net: ${error.message}` : stackOf(error));
     return;
   }
   const own = args.includes("--") ? args.slice(0, args.indexOf("--")) : args;

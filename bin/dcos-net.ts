@@ -1,32 +1,50 @@
-import { pluginFor } from "../cni/plugins.ts";
-import { serve } from "../cni/protocol.ts";
+import { isPluginName, type PluginName } from "../cni/names.ts";
+import { type Plugin, serve } from "../cni/protocol.ts";
 import { exitNow } from "../kernel/ffi.ts";
 import { linuxFiles, readAll, writeAll } from "../kernel/file.ts";
 import type { Kernel } from "../kernel/kernel.ts";
-import { openLinux } from "../kernel/linux.ts";
 import { systemClock } from "../lib/clock.ts";
 
-/** The one executable under its many names. Called by the name of a CNI plugin, or with CNI_COMMAND set, it is that
- *  plugin and loads nothing else: a container waits for it. Otherwise it is the command line. */
-const name = process.argv0.slice(process.argv0.lastIndexOf("/") + 1);
-const plugin = pluginFor(name) ?? (process.env["CNI_COMMAND"] === undefined ? undefined : pluginFor("dcos"));
+const loadPlugins = () => require("./plugins.ts") as typeof import("./plugins.ts");
 
-if (plugin === undefined) {
-  const { main } = await import("./cli.ts");
-  await main();
-} else {
+/** A plugin whose code is loaded by its first verb: VERSION needs none of it. */
+function lazyPlugin(name: PluginName): Plugin {
+  const load = () => loadPlugins().pluginFor(name);
+  return {
+    name,
+    get about() {
+      return load().about;
+    },
+    add: (call, host) => load().add(call, host),
+    del: (call, host) => load().del(call, host),
+    check: (call, host) => load().check?.(call, host),
+    gc: (call, host) => load().gc?.(call, host),
+    status: (call, host) => load().status?.(call, host),
+  };
+}
+
+function servePlugin(name: PluginName): never {
   let kernel: Kernel | undefined;
-  const status = serve(plugin, {
+  const status = serve(lazyPlugin(name), {
     env: process.env,
     readStdin: (limit) => readAll(0, "standard input", limit),
     writeStdout: (text) => writeAll(1, "standard output", text),
     writeStderr: (text) => writeAll(2, "standard error", text),
     kernel: () => {
-      kernel ??= openLinux();
+      kernel ??= loadPlugins().openLinux();
       return kernel;
     },
     files: linuxFiles,
     clock: systemClock,
   });
-  exitNow(status);
+  return exitNow(status);
 }
+
+/** The one executable under its many names. Called by the name of a CNI plugin, or with CNI_COMMAND set, it is that
+ *  plugin and loads nothing else: a container waits for it. Otherwise it is the command line. */
+const name = process.argv0.slice(process.argv0.lastIndexOf("/") + 1);
+if (isPluginName(name)) servePlugin(name);
+if (process.env["CNI_COMMAND"] !== undefined) servePlugin("dcos");
+
+const { main } = await import("./cli.ts");
+await main();

@@ -7,8 +7,9 @@ const LOCK = `${LOCK_DIRECTORY}/attachments.lock`;
 /** Milliseconds. An ADD that waits for duplicate address detection takes seconds. */
 const LOCK_WAIT_MS = 30_000;
 
-/** Makes the calls for one attachment wait for each other: a runtime that gives up on an ADD sends the DEL while the ADD still
- *  runs, and what is made after the DEL has looked would stay for ever. Throws `busy` when the other call doesn't end. */
+/** Makes the calls for one attachment wait for each other: a runtime that gives up on an ADD sends the DEL while the
+ *  ADD still runs, and what is made after the DEL has looked would stay for ever. Throws `busy` when the other call
+ *  doesn't end. */
 export function lockAttachment(files: Files, attachment: NetworkAttachment): FileLock {
   return lockNumber(files, attachmentNumber(attachment), LOCK_WAIT_MS);
 }

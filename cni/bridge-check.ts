@@ -10,11 +10,13 @@ import { CNI_ERROR, CniError } from "./error.ts";
 import { ipamCheck } from "./ipam.ts";
 import type { Call, Host } from "./protocol.ts";
 import { readRuntimeRequest } from "./request.ts";
-import { type Result, readPrevResult } from "./result.ts";
+import type { Result } from "./result.ts";
+import { readPrevResult } from "./result-reader.ts";
 import { inSandbox, requireNetns } from "./sandbox.ts";
 
-/** CHECK of the bridge plugins: compares what ADD answered with what is there, and names the first thing that isn't. What later
- *  plugins of the chain added is not looked at. `ports` are the host ports that this plugin itself serves. */
+/** CHECK of the bridge plugins: compares what ADD answered with what is there, and names the first thing that isn't.
+ *  What later plugins of the chain added is not looked at. `ports` are the host ports that this plugin itself
+ *  serves. */
 export function checkBridge(call: Call, host: Host, ports: FirewallRequest["ports"]): void {
   const config = readBridgeConfig(call.config, readRuntimeRequest(call.config), call.args);
   const result = readPrevResult(call.config, call.version);

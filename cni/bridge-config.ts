@@ -9,7 +9,6 @@ import {
   asText,
   asWord,
   type Decode,
-  field,
   listOf,
   optional,
   required,
@@ -19,6 +18,7 @@ import { checkInterfaceName } from "./environment.ts";
 import { CNI_ERROR, CniError } from "./error.ts";
 import type { RuntimeRequest } from "./request.ts";
 import type { ResultDns } from "./result.ts";
+import { asDns } from "./result-dns.ts";
 
 /** Configuration of the bridge plugin: the keys of the reference plugin (cni.dev, "bridge") and one of ours. */
 export interface BridgeConfig {
@@ -57,7 +57,8 @@ const asMtu = asInteger(0, 65535);
 const asVlan = asInteger(0, 4094);
 const asTrunkVlan = asInteger(1, 4094);
 
-/** Reads and validates the whole configuration before anything is changed. `args` is CNI_ARGS. Throws `invalid` or a CniError. */
+/** Reads and validates the whole configuration before anything is changed. `args` is CNI_ARGS. Throws `invalid` or a
+ *  CniError. */
 export function readBridgeConfig(config: Section, request: RuntimeRequest, args: string): BridgeConfig {
   const flag = (key: string) => optional(config, key, asFlag) ?? false;
   const bridge = optional(config, "bridge", asText) ?? "cni0";
@@ -130,16 +131,7 @@ function parseMac(text: string | undefined): string | undefined {
   return text === undefined || text === "" ? undefined : asMac(text, "CNI_ARGS MAC");
 }
 
-const DNS_KEYS = ["nameservers", "domain", "search", "options"];
-
 function readDns(config: Section): ResultDns | undefined {
-  const dns = optional(config, "dns", asSection);
-  if (dns === undefined || DNS_KEYS.every((key) => field(dns, key) === undefined)) return undefined;
-  const domain = optional(dns, "domain", asText);
-  return {
-    nameservers: listOf(dns, "nameservers", asText),
-    search: listOf(dns, "search", asText),
-    options: listOf(dns, "options", asText),
-    ...(domain === undefined ? {} : { domain }),
-  };
+  const dns = optional(config, "dns", asDns);
+  return dns === undefined || Object.values(dns).every((value) => value === undefined) ? undefined : dns;
 }

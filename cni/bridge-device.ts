@@ -3,14 +3,12 @@ import { broadcastOf, contains, equalIp, formatPrefix, overlaps, type Prefix } f
 import { hasErrno, NetError } from "../lib/error.ts";
 import type { BridgeConfig } from "./bridge-config.ts";
 
-/** Returns the bridge of the configuration, up; creates it when missing. A link of that name that isn't a bridge is refused, and
- *  so is one that can't filter VLANs when VLANs are asked for: switching that on would change the other ports. An existing bridge
- *  gets the configured MTU. Without working ports it also gets its hardware address as its own, because otherwise it would take on
- *  that of the first port. */
+/** Returns the bridge of the configuration, up; creates it when missing. A link of that name that isn't a bridge is
+ *  refused, and so is one that can't filter VLANs when VLANs are asked for: switching that on would change the other
+ *  ports. An existing bridge gets the configured MTU. */
 export function ensureBridge(host: Kernel, config: BridgeConfig): Link {
   const wantsVlans = config.vlan !== 0 || config.vlanTrunk.length > 0;
-  const found = host.link(config.bridge);
-  const present = found ?? createBridge(host, config, wantsVlans);
+  const present = host.link(config.bridge) ?? createBridge(host, config, wantsVlans);
   if (present.kind !== "bridge") {
     throw new NetError("conflict", {
       tried: `use ${config.bridge} as the bridge`,
@@ -22,12 +20,11 @@ export function ensureBridge(host: Kernel, config: BridgeConfig): Link {
     throw new NetError("unsupported", {
       tried: `use VLANs on bridge ${config.bridge}`,
       said: "it was created without VLAN filtering",
-      remedy: `remove the bridge so that it is created anew, or run: ip link set ${config.bridge} type bridge vlan_filtering 1`,
+      remedy: `remove the bridge to have it made anew, or: ip link set ${config.bridge} type bridge vlan_filtering 1`,
     });
   }
   const set = {
     ...(present.up ? {} : { up: true }),
-    ...(found === undefined || found.bridge?.active === true ? {} : { mac: found.mac }),
     ...(config.mtu === undefined || config.mtu === present.mtu ? {} : { mtu: config.mtu }),
     ...(config.promiscMode && !present.promiscuous ? { promiscuous: true } : {}),
   };
@@ -36,8 +33,8 @@ export function ensureBridge(host: Kernel, config: BridgeConfig): Link {
   return { ...present, ...set };
 }
 
-/** The hardware address is set by us, because a bridge whose address the kernel chose takes on that of its lowest port, and
- *  every container would have to learn it anew. */
+/** The hardware address is set by us, because a bridge whose address the kernel chose takes on that of its lowest port,
+ *  and every container would have to learn it anew. */
 function createBridge(host: Kernel, config: BridgeConfig, vlanFiltering: boolean): Link {
   const { bridge: name, mtu } = config;
   const link = {
@@ -54,8 +51,8 @@ function createBridge(host: Kernel, config: BridgeConfig, vlanFiltering: boolean
   if (host.sysctl(`net/ipv6/conf/${name}/accept_ra`) !== undefined) {
     // A container must not be able to give the host a default route by a router advertisement.
     host.setSysctl(`net/ipv6/conf/${name}/accept_ra`, "0");
-    // Nobody else can have the bridge's own link-local address, and while its detection runs, for the first second after the
-    // first port came, the host doesn't answer its containers' neighbour solicitations.
+    // Nobody else can have the bridge's own link-local address, and while its detection runs, for the first second
+    // after the first port came, the host doesn't answer its containers' neighbour solicitations.
     host.setSysctl(`net/ipv6/conf/${name}/accept_dad`, "0");
   }
   const created = host.link(name);
@@ -71,8 +68,8 @@ function randomMac(): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(":");
 }
 
-/** Puts the gateways' addresses on `dev` and switches forwarding on. A different IPv4 address, or an IPv6 address whose network
- *  overlaps, is refused unless `force`, which removes it. */
+/** Puts the gateways' addresses on `dev` and switches forwarding on. A different IPv4 address, or an IPv6 address whose
+ *  network overlaps, is refused unless `force`, which removes it. */
 export function ensureGateways(host: Kernel, dev: string, gateways: readonly Prefix[], force: boolean): void {
   const present = host.addresses(dev);
   const operations = gateways.flatMap((gateway) => gatewayOperations(dev, gateway, present, force));
@@ -88,9 +85,10 @@ function gatewayOperations(dev: string, gateway: Prefix, present: readonly LinkA
   const rivals = present.filter(({ address, scope }) => isRival(address, scope, gateway));
   const [rival] = rivals;
   if (rival !== undefined && !force) {
+    const wanted = formatPrefix(gateway);
     throw new NetError("conflict", {
-      tried: `give ${dev} the gateway address ${formatPrefix(gateway)}`,
-      said: `${JSON.stringify(dev)} already has an IP address different from ${formatPrefix(gateway)}: ${formatPrefix(rival.address)}`,
+      tried: `give ${dev} the gateway address ${wanted}`,
+      said: `${JSON.stringify(dev)} already has an IP address different from ${wanted}: ${formatPrefix(rival.address)}`,
       remedy: "set forceAddress to replace it, or use another bridge for this network",
     });
   }

@@ -9,8 +9,8 @@ import { ipamGc } from "./ipam.ts";
 import type { Call, Host } from "./protocol.ts";
 import { readRuntimeRequest } from "./request.ts";
 
-/** GC of the bridge plugins: removes links, firewall entries and leases of this network that no valid attachment has. Goes on
- *  after a failure and reports all of them. */
+/** GC of the bridge plugins: removes links, firewall entries and leases of this network that no valid attachment has.
+ *  Goes on after a failure and reports all of them. */
 export function collectBridge(call: Call, host: Host): void {
   const { ipam } = readBridgeConfig(call.config, readRuntimeRequest(call.config), call.args);
   const failures: unknown[] = [];
@@ -29,8 +29,8 @@ export function collectBridge(call: Call, host: Host): void {
   if (failures.length > 0) throw new AggregateError(failures, failures.map(messageOf).join("; "));
 }
 
-/** Host ends of pairs whose alias names this network and no valid attachment, and those of ADDs that were killed before they could
- *  set one. Deleting one end deletes the other, wherever it is. */
+/** Host ends of pairs whose alias names this network and no valid attachment, and those of ADDs that were killed before
+ *  they could set one. Deleting one end deletes the other, wherever it is. */
 function collectLinks(call: Call, host: Host): void {
   const { network, attachments } = call;
   if (attachments === undefined) return;

@@ -2,11 +2,9 @@ import type { Kernel } from "../kernel/kernel.ts";
 import { type Family, networkOf, offsetIp, parsePrefix } from "../lib/address.ts";
 import { messageOf, NetError } from "../lib/error.ts";
 import { lockAttachment } from "./attachment-lock.ts";
-import { checkBridge } from "./bridge-check.ts";
 import { type BridgeConfig, readBridgeConfig } from "./bridge-config.ts";
 import { ensureBridge, ensureGateways } from "./bridge-device.ts";
-import { type FirewallRequest, protect, unprotect } from "./bridge-firewall.ts";
-import { collectBridge } from "./bridge-gc.ts";
+import type { FirewallRequest } from "./bridge-firewall.ts";
 import {
   awaitForwarding,
   configure,
@@ -22,16 +20,19 @@ import { readMesosNetworkInfo, readRuntimeRequest } from "./request.ts";
 import { checkConvertible, EMPTY_RESULT, type Result } from "./result.ts";
 import { requireNetns } from "./sandbox.ts";
 
-/** A bridge plugin. With `hostPorts` it also serves `runtimeConfig.portMappings` and Mesos' port mappings; without, it leaves them to
- *  a portmap plugin later in the chain, as the reference bridge does: both would map the same port twice. */
+const loadRare = () => require("./rare.ts") as typeof import("./rare.ts");
+
+/** A bridge plugin. With `hostPorts` it also serves `runtimeConfig.portMappings` and Mesos' port mappings; without, it
+ *  leaves them to a portmap plugin later in the chain, as the reference bridge does: both would map the same port
+ *  twice. */
 export function bridgePlugin(name: string, about: string, hostPorts: boolean): Plugin {
   return {
     name,
     about,
     add: (call, host) => add(call, host, hostPorts),
     del: (call, host) => del(call, host),
-    check: (call, host) => checkBridge(call, host, hostPorts ? wantedPorts(call) : []),
-    gc: collectBridge,
+    check: (call, host) => loadRare().checkBridge(call, host, hostPorts ? wantedPorts(call) : []),
+    gc: (call, host) => loadRare().collectBridge(call, host),
     status,
   };
 }
@@ -49,8 +50,10 @@ function add(call: Call, host: Host, hostPorts: boolean): Result {
   try {
     const result = attach(call, host, container, config, undo);
     const request: FirewallRequest = { attachment: call, config, ports, result };
-    undo.push(() => unprotect(host, call));
-    protect(host, request);
+    if (ports.length > 0 || config.ipMasq || config.macspoofchk) {
+      undo.push(() => loadRare().unprotect(host, call));
+      loadRare().protect(host, request);
+    }
     return result;
   } catch (error) {
     takeBack(undo, call);
@@ -61,7 +64,8 @@ function add(call: Call, host: Host, hostPorts: boolean): Result {
   }
 }
 
-/** Everything but the firewall: addresses first, because a full pool is the likeliest refusal and costs nothing to find out. */
+/** Everything but the firewall: addresses first, because a full pool is the likeliest refusal and costs nothing to find
+ *  out. */
 function attach(call: Call, host: Host, container: Kernel, config: BridgeConfig, undo: Undo): Result {
   const kernel = host.kernel();
   const leased = lease(call, host, config, undo);
@@ -75,7 +79,7 @@ function attach(call: Call, host: Host, container: Kernel, config: BridgeConfig,
   const mtu = config.mtu ?? bridge.mtu;
   const pair = connect(kernel, container, requireNetns(call), call, mtu, config.mac, host.clock.now());
   undo.push(() => disconnect(kernel, container, call));
-  joinBridge(kernel, pair.name, call, config);
+  joinBridge(kernel, pair.name, call, bridge, config);
   if (!config.disableContainerInterface) {
     configure(container, call.ifname, pair.containerMac, plan, config);
     awaitForwarding(kernel, pair.name);
@@ -108,8 +112,8 @@ function wantedPorts(call: Call): FirewallRequest["ports"] {
   return [...readRuntimeRequest(call.config).portMappings, ...(readMesosNetworkInfo(call.config)?.portMappings ?? [])];
 }
 
-/** Fills in what the configuration derives: the gateway of an address is the first of its network when there has to be one, and
- *  with isDefaultGateway each family has a default route. */
+/** Fills in what the configuration derives: the gateway of an address is the first of its network when there has to be
+ *  one, and with isDefaultGateway each family has a default route. */
 function withGateways(leased: Result, config: BridgeConfig): Result {
   const ips = leased.ips.map((ip) => {
     const first = offsetIp(networkOf(ip.address).ip, 1);
@@ -152,8 +156,8 @@ function takeBack(undo: Undo, call: Call): void {
   }
 }
 
-/** Interface first, then its firewall entries, then its addresses: an address must not be leased anew while it still answers. Each
- *  part is tried even when one before it fails. */
+/** Interface first, then its firewall entries, then its addresses: an address must not be leased anew while it still
+ *  answers. Each part is tried even when one before it fails. */
 function del(call: Call, host: Host): void {
   const config = readConfig(call);
   const lock = lockAttachment(host.files, call);
@@ -161,7 +165,7 @@ function del(call: Call, host: Host): void {
   const failures: unknown[] = [];
   const steps = [
     () => disconnect(host.kernel(), container, call),
-    () => unprotect(host, call),
+    () => loadRare().unprotect(host, call),
     () => (config.ipam === undefined ? undefined : ipamDel(call, host, config.ipam.type)),
   ];
   for (const step of steps) {

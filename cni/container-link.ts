@@ -11,12 +11,14 @@ export interface NetworkAttachment extends Attachment {
   readonly network: string;
 }
 
-/** How often another name is tried for the host's end when one is taken: names are 32-bit hashes, so twice is already unlikely. */
+/** How often another name is tried for the host's end when one is taken: names are 32-bit hashes, so twice is already
+ *  unlikely. */
 const NAME_TRIES = 10;
 /** IFALIASZ is 256 with the terminating zero. */
 const ALIAS_BYTES = 255;
 
-/** Text by which the host's end of a pair names its container: `ip link` shows it, DEL without a namespace and GC find it. */
+/** Text by which the host's end of a pair names its container: `ip link` shows it, DEL without a namespace and GC find
+ *  it. */
 export function aliasOf({ network, containerId, ifname }: NetworkAttachment): string {
   return `${networkAlias(network)}${containerId} ${ifname}`.slice(0, ALIAS_BYTES);
 }
@@ -31,30 +33,31 @@ export function attachmentNumber({ network, containerId, ifname }: NetworkAttach
   return Number(Bun.hash.wyhash(`${network}\0${containerId}\0${ifname}`) & 0xffffffffn);
 }
 
-/** Name of the host's end: `veth` and the {@link attachmentNumber} in eight hexadecimal digits, so that it is found again without
- *  any record. `attempt` gives other names when that one is taken. */
+/** Name of the host's end: `veth` and the {@link attachmentNumber} in eight hexadecimal digits, so that it is found
+ *  again without any record. `attempt` gives other names when that one is taken. */
 export function hostLinkName(attachment: NetworkAttachment, attempt = 0): string {
   const number = (attachmentNumber(attachment) + attempt) % 2 ** 32;
   return `veth${number.toString(16).padStart(8, "0")}`;
 }
 
-/** The {@link attachmentNumber} behind the name of a host's end that got no label, because whoever made it was killed in between;
- *  undefined for every other link. */
+/** The {@link attachmentNumber} behind the name of a host's end that got no label, because whoever made it was killed
+ *  in between; undefined for every other link. */
 export function unlabelledNumber({ name, kind, mac, alias }: Link): number | undefined {
   if (kind !== "veth" || alias !== undefined || mac !== hostMac(name)) return undefined;
   return Number.parseInt(name.slice(4), 16);
 }
 
-/** The two ends of a pair. Their hardware addresses are chosen by us, so that nothing has to be read back for the result. */
+/** The two ends of a pair. Their hardware addresses are chosen by us, so that nothing has to be read back for the
+ *  result. */
 export interface Pair {
   readonly name: string;
   readonly mac: string;
   readonly containerMac: string;
 }
 
-/** Makes the pair: one end in the container under the name that the runtime wants, the other in the host. Refuses an interface name
- *  that the container has already. `now` (milliseconds since 1970) makes the container's hardware address differ from that of
- *  a container of the same name on another host. */
+/** Makes the pair: one end in the container under the name that the runtime wants, the other in the host. Refuses an
+ *  interface name that the container has already. `now` (milliseconds since 1970) makes the container's hardware
+ *  address differ from that of a container of the same name on another host. */
 export function connect(
   host: Kernel,
   container: Kernel,
@@ -91,15 +94,24 @@ function refuseTakenName(container: Kernel, netns: Netns, ifname: string): void 
   });
 }
 
-/** Labels the host's end, joins it to the bridge with the port settings of the configuration, and brings it up. */
-export function joinBridge(host: Kernel, dev: string, attachment: NetworkAttachment, config: BridgeConfig): void {
+/** Labels the host's end, joins it to the bridge with the port settings of the configuration, and brings it up. A
+ *  bridge without working ports is given the hardware address that it has: otherwise it would take on that of its first
+ *  port. */
+export function joinBridge(
+  host: Kernel,
+  dev: string,
+  attachment: NetworkAttachment,
+  bridge: Link,
+  config: BridgeConfig,
+): void {
   const port = {
     ...(config.hairpinMode ? { hairpin: true } : {}),
     ...(config.portIsolation ? { isolated: true } : {}),
   };
-  const operations: Operation[] = [
-    { do: "link.set", dev, set: { alias: aliasOf(attachment), master: config.bridge, up: true } },
-  ];
+  const operations: Operation[] = [];
+  if (bridge.bridge?.active !== true) operations.push({ do: "link.set", dev: bridge.name, set: { mac: bridge.mac } });
+  const label = { alias: aliasOf(attachment), master: bridge.name, up: true };
+  operations.push({ do: "link.set", dev, set: label });
   if (Object.keys(port).length > 0) operations.push({ do: "port.set", dev, set: port });
   host.apply([...operations, ...vlanOperations(host, dev, config)]);
 }
@@ -116,9 +128,9 @@ function vlanOperations(host: Kernel, dev: string, config: BridgeConfig): Operat
   return [...removals, ...tagged, own];
 }
 
-/** Gives the container's interface its addresses and routes (appended: another network's default route may be there), brings it up and lets the kernel announce the addresses, so that
- *  nobody goes on sending to a former holder. A packet socket of ours could announce as well, but closing it waits 10 ms and more
- *  until the kernel has forgotten it. */
+/** Gives the container's interface its addresses and routes (appended: another network's default route may be there),
+ *  brings it up and lets the kernel announce the addresses, so that nobody goes on sending to a former holder. A packet
+ *  socket of ours could announce as well, but closing it waits 10 ms and more until the kernel has forgotten it. */
 export function configure(container: Kernel, dev: string, mac: string, result: Result, config: BridgeConfig): void {
   const families = new Set(result.ips.map(({ address }) => address.ip.family));
   if (families.has(6)) enableIpv6(container, dev, config);
@@ -143,8 +155,8 @@ export function configure(container: Kernel, dev: string, mac: string, result: R
   container.apply([...routes, announcement]);
 }
 
-/** Some runtimes switch IPv6 off in new namespaces. With ndisc_notify the kernel sends unsolicited neighbour advertisements (RFC 4861
- *  section 7.2.6) as it does ARP announcements. */
+/** Some runtimes switch IPv6 off in new namespaces. With ndisc_notify the kernel sends unsolicited neighbour
+ *  advertisements (RFC 4861 section 7.2.6) as it does ARP announcements. */
 function enableIpv6(container: Kernel, dev: string, config: BridgeConfig): void {
   for (const link of ["lo", dev]) container.setSysctl(`net/ipv6/conf/${link}/disable_ipv6`, "0");
   container.setSysctl(`net/ipv6/conf/${dev}/ndisc_notify`, "1");
@@ -173,8 +185,8 @@ function awaitDad(container: Kernel, dev: string): void {
 
 const SCOPES: Readonly<Record<number, NonNullable<Route["scope"]>>> = { 0: "global", 253: "link", 254: "host" };
 
-/** A route without a gateway leads to the first gateway of its family; one whose gateway is outside of the container's own
- *  networks (addresses of /32) needs the kernel to believe that it is on the link. */
+/** A route without a gateway leads to the first gateway of its family; one whose gateway is outside of the container's
+ *  own networks (addresses of /32) needs the kernel to believe that it is on the link. */
 function routeOf(route: ResultRoute, dev: string, { ips }: Result): Route {
   const gateway = route.gw ?? (route.scope === 253 ? undefined : gatewayFor(route.dst.ip.family, ips));
   const scope = route.scope === undefined ? undefined : SCOPES[route.scope];
@@ -215,8 +227,8 @@ export function awaitForwarding(host: Kernel, dev: string): void {
   });
 }
 
-/** Removes the container's interface, from inside its namespace when there still is one, otherwise by the host's end. Neither
- *  being there is fine: DEL may come twice, or without an ADD. */
+/** Removes the container's interface, from inside its namespace when there still is one, otherwise by the host's end.
+ *  Neither being there is fine: DEL may come twice, or without an ADD. */
 export function disconnect(host: Kernel, container: Kernel | undefined, attachment: NetworkAttachment): void {
   if (container !== undefined) {
     const [error] = container.attempt([{ do: "link.delete", dev: attachment.ifname }]);

@@ -3,7 +3,8 @@ import type { Files } from "../lib/files.ts";
 import { asInteger, asText, optional, parseObject, required, type Section } from "./config.ts";
 import { CNI_ERROR, CniError, OWN_ERROR } from "./error.ts";
 import type { Call, Host } from "./protocol.ts";
-import { type Result, readResult } from "./result.ts";
+import type { Result } from "./result.ts";
+import { readResult } from "./result-reader.ts";
 import type { Verb } from "./version.ts";
 
 /** How a delegated plugin is run. */

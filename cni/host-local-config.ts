@@ -35,7 +35,8 @@ export interface HostLocalConfig {
 /** The reference's default for leases. */
 export const DEFAULT_DATA_DIR = "/var/lib/cni/networks";
 
-/** Reads the whole `ipam` object of `config`; throws `invalid` or a CniError with nothing changed. `args` is CNI_ARGS. */
+/** Reads the whole `ipam` object of `config`; throws `invalid` or a CniError with nothing changed. `args` is
+ *  CNI_ARGS. */
 export function readHostLocalConfig(config: Section, version: CniVersion, args: string): HostLocalConfig {
   const ipam = required(config, "ipam", asSection);
   const request = readRuntimeRequest(config);
@@ -55,8 +56,8 @@ export function readHostLocalConfig(config: Section, version: CniVersion, args: 
   };
 }
 
-/** Where the leases of a configuration lie: all that DEL and GC need of it. A range that is no longer valid must not keep an
- *  address from being given back. */
+/** Where the leases of a configuration lie: all that DEL and GC need of it. A range that is no longer valid must not
+ *  keep an address from being given back. */
 export function readDataDir(ipam: Section): string {
   return optional(ipam, "dataDir", asDirectory) ?? DEFAULT_DATA_DIR;
 }
@@ -114,8 +115,8 @@ const asCount: Decode<number> = (value, at) => {
 /** Largest resolv.conf read, bytes. */
 const RESOLV_CONF_LIMIT = 64 << 10;
 
-/** Reads a resolv.conf as the reference does (resolv.conf(5)): `nameserver`, `domain`, `search`, `options`; the rest is ignored.
- *  Throws code 7 when the file is missing. */
+/** Reads a resolv.conf as the reference does (resolv.conf(5)): `nameserver`, `domain`, `search`, `options`; the rest is
+ *  ignored. Throws code 7 when the file is missing. */
 export function readResolvConf(files: Files, path: string): ResultDns {
   const bytes = files.read(path, RESOLV_CONF_LIMIT);
   if (bytes === undefined)

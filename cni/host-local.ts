@@ -1,8 +1,6 @@
 import { allocate, held, release } from "../ipam/allocate.ts";
-import { collectGarbage } from "../ipam/gc.ts";
 import type { Owner } from "../ipam/lease.ts";
 import { type LeaseStore, openStore } from "../ipam/store.ts";
-import { usage } from "../ipam/usage.ts";
 import { fromCString } from "../lib/bytes.ts";
 import { messageOf, NetError } from "../lib/error.ts";
 import type { Files } from "../lib/files.ts";
@@ -11,8 +9,11 @@ import { type HostLocalConfig, readDataDir, readHostLocalConfig, readResolvConf 
 import type { Call, Host, Plugin } from "./protocol.ts";
 import type { Result } from "./result.ts";
 
+const loadRare = () => require("./rare.ts") as typeof import("./rare.ts");
+
 const BOOT_ID = "/proc/sys/kernel/random/boot_id";
-/** Longest wait for the lock of a network: it is held for less than a millisecond, so that a thousand callers fit before. */
+/** Longest wait for the lock of a network: it is held for less than a millisecond, so that a thousand callers fit
+ *  before. */
 const LOCK_WAIT_MS = 20_000;
 
 /** host-local (cni.dev) on our leases: the plugin `dcos-ipam`, and what the bridge plugin runs in its own process. */
@@ -26,7 +27,8 @@ export const hostLocal: Plugin = {
   status: checkFree,
 };
 
-/** Leases one address of each range set for the call's attachment, in the form of an IPAM result: no interface indexes. */
+/** Leases one address of each range set for the call's attachment, in the form of an IPAM result: no interface
+ *  indexes. */
 export function leaseAddresses(call: Call, host: Host, config: HostLocalConfig): Result {
   const dns = config.resolvConf === undefined ? {} : readResolvConf(host.files, config.resolvConf);
   const leases = allocate(storeOf(call, host.files, config.dataDir), config.sets, ownerOf(call), config.requested);
@@ -53,14 +55,14 @@ export function checkAddresses(call: Call, host: Host): void {
 export function collectAddresses(call: Call, host: Host): void {
   if (call.attachments === undefined) return;
   const valid = call.attachments.map(({ containerId, ifname }) => ({ id: containerId, ifname }));
-  const { failures } = collectGarbage(storeOf(call, host.files, readDataDir(ipamOf(call.config))), valid);
+  const { failures } = loadRare().collectGarbage(storeOf(call, host.files, readDataDir(ipamOf(call.config))), valid);
   if (failures.length > 0) throw new AggregateError(failures, failures.map(messageOf).join("; "));
 }
 
 /** Fails when a range set has no address left, before a container has to find out. */
 export function checkFree(call: Call, host: Host): void {
   const config = readHostLocalConfig(call.config, call.version, call.args);
-  const { sets } = usage(storeOf(call, host.files, config.dataDir), config.sets);
+  const { sets } = loadRare().usage(storeOf(call, host.files, config.dataDir), config.sets);
   const full = sets.find(({ free, orphaned }) => free === 0n && orphaned === 0);
   if (full === undefined) return;
   throw new NetError("exhausted", {

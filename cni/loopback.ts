@@ -2,7 +2,8 @@ import type { Kernel } from "../kernel/kernel.ts";
 import { contains, parsePrefix } from "../lib/address.ts";
 import { CniError, OWN_ERROR } from "./error.ts";
 import type { Plugin } from "./protocol.ts";
-import { checkConvertible, type Result, readPrevResult } from "./result.ts";
+import { checkConvertible, type Result } from "./result.ts";
+import { readPrevResult } from "./result-reader.ts";
 import { inSandbox, requireNetns } from "./sandbox.ts";
 
 /** Linux names it so in every namespace, therefore CNI_IFNAME is not looked at, as in the reference plugin. */

@@ -10,7 +10,8 @@ import { type MapperDelegate, readDelegate } from "./port-mapper-delegate.ts";
 import { type HostPortsRequest, hostPortsEntries } from "./portmap-rules.ts";
 import type { Call, Host, Plugin } from "./protocol.ts";
 import { readMesosNetworkInfo } from "./request.ts";
-import { type Result, readPrevResult } from "./result.ts";
+import type { Result } from "./result.ts";
+import { readPrevResult } from "./result-reader.ts";
 
 /** Error codes of the port mapper that comes with Mesos (port_mapper.hpp). Its 100 (standard input) and 104
  *  (command) don't come up: the dispatcher answers those with the codes of the specification. */

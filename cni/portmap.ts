@@ -18,7 +18,8 @@ import { closeHostPorts, collectHostPorts, openHostPorts } from "./host-ports.ts
 import { HOST_PORTS, type HostPortsRequest, hostPortsEntries } from "./portmap-rules.ts";
 import type { Call, Plugin } from "./protocol.ts";
 import { readRuntimeRequest } from "./request.ts";
-import { checkConvertible, type Result, readPrevResult } from "./result.ts";
+import { checkConvertible, type Result } from "./result.ts";
+import { readPrevResult } from "./result-reader.ts";
 
 /** What the configuration of portmap decides (cni.dev, "portmap"). */
 type Settings = Pick<HostPortsRequest, "snat" | "masqAll" | "conditions">;

@@ -12,6 +12,7 @@ import {
   asWord,
   child,
   type Decode,
+  field,
   listOf,
   optional,
   required,
@@ -50,11 +51,13 @@ export interface MesosNetworkInfo {
   readonly ips: readonly Ip[];
 }
 
+const NO_REQUEST: RuntimeRequest = { portMappings: [], ips: [], ipRanges: [], mac: undefined };
 const asPort = asInteger(1, 65535);
 const asProtocol = asWord(["tcp", "udp", "sctp"]);
 
 /** Reads `runtimeConfig` and `args.cni`; everything is empty when neither is there. Throws `invalid`. */
 export function readRuntimeRequest(config: Section): RuntimeRequest {
+  if (field(config, "runtimeConfig") === undefined && field(config, "args") === undefined) return NO_REQUEST;
   const runtime = child(config, "runtimeConfig");
   const args = child(child(config, "args"), "cni");
   return {
@@ -67,6 +70,7 @@ export function readRuntimeRequest(config: Section): RuntimeRequest {
 
 /** Reads what Mesos says of the network; undefined when another runtime calls. Throws `invalid`. */
 export function readMesosNetworkInfo(config: Section): MesosNetworkInfo | undefined {
+  if (field(config, "args") === undefined) return undefined;
   const info = optional(child(child(config, "args"), "org.apache.mesos"), "network_info", asSection);
   if (info === undefined) return undefined;
   return {

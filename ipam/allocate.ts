@@ -28,12 +28,13 @@ interface Draw {
 /** Makes the error of one allocation from its code, the reference's wording and a remedy. */
 type Refuse = (code: ErrorCode, said: string, remedy?: string) => NetError;
 
-/** Gives `owner` one address of each range set, or none at all. A set takes the first of the `requested` addresses that lies
- *  in its ranges, else the next free one in round-robin order.
+/** Gives `owner` one address of each range set, or none at all. A set takes the first of the `requested` addresses that
+ *  lies in its ranges, else the next free one in round-robin order.
  *
- *  Throws NetErrors with the reference's wording in `said`: `conflict` when the owner already holds an address of a set, or a
- *  requested one is taken; `invalid` when a requested one is a gateway or in no set; `exhausted`. The reference lets an
- *  attachment gather addresses by requesting one after the other; here one address of a set is the most. */
+ *  Throws NetErrors with the reference's wording in `said`: `conflict` when the owner already holds an address of a
+ *  set, or a requested one is taken; `invalid` when a requested one is a gateway or in no set; `exhausted`. The
+ *  reference lets an attachment gather addresses by requesting one after the other; here one address of a set is the
+ *  most. */
 export function allocate(
   store: LeaseStore,
   sets: readonly RangeSet[],
@@ -64,8 +65,8 @@ export function release(
   return freed ?? [];
 }
 
-/** The addresses that `owner` holds: what CHECK compares. A lease of the old format, without interface, counts for every
- *  interface of its container that has none of its own. */
+/** The addresses that `owner` holds: what CHECK compares. A lease of the old format, without interface, counts for
+ *  every interface of its container that has none of its own. */
 export function held(store: LeaseStore, owner: Owner): readonly Ip[] {
   const leases = store.lockedIfPresent((all) => leasesMeant(all.of(owner.id), owner.ifname));
   return leases?.map(({ ip }) => ip) ?? [];
@@ -100,7 +101,8 @@ function refuseSecond(leases: Leases, draws: readonly Draw[], owner: Owner, refu
   }
 }
 
-/** The round-robin markers move only when all sets have given an address, so that a refused attachment leaves no trace. */
+/** The round-robin markers move only when all sets have given an address, so that a refused attachment leaves no
+ *  trace. */
 function drawAll(
   leases: Leases,
   draws: readonly Draw[],
@@ -139,8 +141,8 @@ function takeWish(leases: Leases, wish: Ip, owner: Owner): Ip | undefined {
   return leases.reserve(wish, owner) ? wish : undefined;
 }
 
-/** The next free address, else undefined. An index that knows none free is made again first: the address of a lease file that
- *  somebody else removed may count as used in it. */
+/** The next free address, else undefined. An index that knows none free is made again first: the address of a lease
+ *  file that somebody else removed may count as used in it. */
 function takeNext(leases: Leases, { set, index }: Draw, owner: Owner): Ip | undefined {
   const spans = spansAfter(set, leases.lastReserved(index));
   const ip = reserveFirst(leases, set, spans, owner);

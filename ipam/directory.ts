@@ -23,8 +23,8 @@ const MARKER_LIMIT = 64;
 
 const text = new TextDecoder();
 
-/** The directory of one network in the layout of the reference host-local: a file named by its text form for each address,
- *  `last_reserved_ip.<set>`, and `lock`, on which every user takes flock(2). Keeps nothing in memory. */
+/** The directory of one network in the layout of the reference host-local: a file named by its text form for each
+ *  address, `last_reserved_ip.<set>`, and `lock`, on which every user takes flock(2). Keeps nothing in memory. */
 export class NetworkDirectory {
   readonly path: string;
   readonly #files: Files;
@@ -94,8 +94,8 @@ export class NetworkDirectory {
     return this.#files.stat(this.#file(ip))?.modifiedNs;
   }
 
-  /** The address that range set `set` handed out last; undefined when none is known. Only the order hangs on it, so a marker
-   *  that can't be read is as good as none. */
+  /** The address that range set `set` handed out last; undefined when none is known. Only the order hangs on it, so a
+   *  marker that can't be read is as good as none. */
   lastReserved(set: number): Ip | undefined {
     try {
       return tryParseIp(text.decode(this.#files.read(this.#marker(set), MARKER_LIMIT)).trim());
@@ -117,8 +117,8 @@ export class NetworkDirectory {
   }
 }
 
-/** The address that a file name stands for. Only the canonical text counts: any other spelling is nobody's lease, because
- *  neither the reference nor we would look for it there. */
+/** The address that a file name stands for. Only the canonical text counts: any other spelling is nobody's lease,
+ *  because neither the reference nor we would look for it there. */
 function leaseName(name: string): Ip | undefined {
   const ip = tryParseIp(name);
   return ip !== undefined && formatIp(ip) === name ? ip : undefined;

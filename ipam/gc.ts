@@ -10,8 +10,9 @@ export interface Collected {
   readonly failures: readonly unknown[];
 }
 
-/** Gives back every lease of the network whose attachment is not in `valid` (CNI spec 1.1.0, GC). A lease of the old format,
- *  which names no interface, stays as long as any attachment of its container is valid. Goes on after a failure. */
+/** Gives back every lease of the network whose attachment is not in `valid` (CNI spec 1.1.0, GC). A lease of the old
+ *  format, which names no interface, stays as long as any attachment of its container is valid. Goes on after a
+ *  failure. */
 export function collectGarbage(store: LeaseStore, valid: readonly Owner[]): Collected {
   const interfaces = new Map<string, Set<string>>();
   for (const { id, ifname } of valid) interfaces.set(id, (interfaces.get(id) ?? new Set()).add(ifname));

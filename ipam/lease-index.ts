@@ -11,20 +11,22 @@ const PAGE_BITS = 13n;
 const PAGE = 1 << Number(PAGE_BITS);
 const PAGE_MASK = BigInt(PAGE - 1);
 const NOTHING = new Uint8Array();
+/** How much older than its last change we make the directory look: nobody's later change gets such a time. */
+const STAMP_AGE_NS = 2_000_000_000n;
 const HEADER = "header";
 const SHARD_PREFIX = "owners-";
 
-/** A cache beside a network's directory that answers "what does this container hold" and "which address is free next" with a
- *  few small reads, however many leases there are. Nothing relies on it being right: whoever uses an answer verifies it at
- *  the lease file, and makes a new index from all files where they differ.
+/** A cache beside a network's directory that answers "what does this container hold" and "which address is free next"
+ *  with a few small reads, however many leases there are. Nothing relies on it being right: whoever uses an answer
+ *  verifies it at the lease file, and makes a new index from all files where they differ.
  *
- *  It is out of date when the directory's inode or modification time is not the recorded one. File systems stamp changes with
- *  a clock that may stand still for 4 ms, so a later change could leave the same time; therefore {@link save} sets the
- *  directory's time to a moment in the past, which no later change produces.
+ *  It is out of date when the directory's inode or modification time is not the recorded one. File systems stamp
+ *  changes with a clock that may stand still for 4 ms, so a later change could leave the same time; therefore {@link
+ *  save} sets the directory's time to a moment in the past, which no later change produces.
  *
  *  Files, in a directory of its own because the reference walks and reads all that is below a network's directory:
- *  `header`; `owners-<n>`, the leases of the containers whose id hashes to n; `used-<address>`, a byte for each of the 8192
- *  addresses from that one, 1 when a file is named after it. */
+ *  `header`; `owners-<n>`, the leases of the containers whose id hashes to n; `used-<address>`, a byte for each of the
+ *  8192 addresses from that one, 1 when a file is named after it. */
 export class LeaseIndex {
   readonly #files: Files;
   readonly #path: string;
@@ -96,13 +98,13 @@ export class LeaseIndex {
     this.#mark(lease.ip, 0);
   }
 
-  /** Writes what changed and stamps the directory. Order matters to a crash: until the last step the directory's time differs
-   *  from the header's, and a half-written index counts as out of date. */
+  /** Writes what changed and stamps the directory. Order matters to a crash: until the last step the directory's time
+   *  differs from the header's, and a half-written index counts as out of date. */
   save(directory: NetworkDirectory, bootId: string): void {
     if (!this.#fromScan && this.#changedPages.size === 0) return;
     const stat = this.#files.stat(directory.path);
     if (stat === undefined) return;
-    const stamp = stampInThePast();
+    const stamp = stat.modifiedNs - STAMP_AGE_NS;
     if (this.#fromScan) this.#clear({ boot: bootId, inode: stat.inode, modifiedNs: 0n, shards: [] });
     for (const shard of this.#changedShards) this.#writeShard(shard);
     for (const page of this.#changedPages) this.#writePage(page);
@@ -181,8 +183,9 @@ export function madeInEarlierBoot(files: Files, path: string, bootId: string): b
   return header !== undefined && header.boot !== bootId;
 }
 
-/** The leases among `held` that belong to an earlier boot: the index in `path` knew them, with this holder, under another boot
- *  id, and their file was not written again since. A lease that the index never saw is not guessed to be old. */
+/** The leases among `held` that belong to an earlier boot: the index in `path` knew them, with this holder, under
+ *  another boot id, and their file was not written again since. A lease that the index never saw is not guessed to be
+ *  old. */
 export function earlierBootLeases(
   files: Files,
   path: string,
@@ -202,11 +205,6 @@ export function earlierBootLeases(
     const writtenAt = directory.writtenAt(ip);
     return writtenAt !== undefined && writtenAt <= savedAt;
   });
-}
-
-/** Two seconds ago and a random part of a millisecond: nobody's later change gets this time, nor did our own last one. */
-function stampInThePast(): bigint {
-  return BigInt(Date.now() - 2000) * 1_000_000n + BigInt(Math.floor(Math.random() * 1_000_000));
 }
 
 function shardOf(id: string): number {

@@ -40,10 +40,10 @@ export interface Span {
   readonly to: Ip;
 }
 
-/** Checks range sets as the reference host-local does and fills in its defaults: gateway and rangeStart are the network's
- *  first address after the network address, rangeEnd is the last before the broadcast address (IPv6: the last).
- *  Unlike the reference, /31, /32, /127 and /128 are allowed: every address of them is usable (RFC 3021, RFC 6164) and there
- *  is no gateway unless one is given. Throws `invalid` with the reference's wording. */
+/** Checks range sets as the reference host-local does and fills in its defaults: gateway and rangeStart are the
+ *  network's first address after the network address, rangeEnd is the last before the broadcast address (IPv6: the
+ *  last). Unlike the reference, /31, /32, /127 and /128 are allowed: every address of them is usable (RFC 3021, RFC
+ *  6164) and there is no gateway unless one is given. Throws `invalid` with the reference's wording. */
 export function completeRangeSets(configs: readonly (readonly RangeConfig[])[]): readonly RangeSet[] {
   if (configs.length === 0) throw invalid("no IP ranges specified");
   const sets = configs.map(completeSet);
@@ -70,7 +70,6 @@ function completeSet(configs: readonly RangeConfig[], index: number): RangeSet {
 
 function completeRange(config: RangeConfig, index: number): Range {
   const { subnet } = config;
-  const network = formatPrefix(subnet);
   const refuse = (said: string) => invalid(`invalid range set ${index}: ${said}`);
   if (!isNetwork(subnet)) {
     const right = formatIp(firstOf(subnet));
@@ -83,8 +82,8 @@ function completeRange(config: RangeConfig, index: number): Range {
   const end = config.rangeEnd ?? defaults.end;
   const gateway = config.gateway ?? defaults.gateway;
   if (gateway !== undefined && gateway.family !== subnet.ip.family) throw refuse("mixed address families");
-  if (!contains(subnet, start)) throw refuse(`RangeStart ${formatIp(start)} not in network ${network}`);
-  if (!contains(subnet, end)) throw refuse(`RangeEnd ${formatIp(end)} not in network ${network}`);
+  if (!contains(subnet, start)) throw refuse(`RangeStart ${formatIp(start)} not in network ${formatPrefix(subnet)}`);
+  if (!contains(subnet, end)) throw refuse(`RangeEnd ${formatIp(end)} not in network ${formatPrefix(subnet)}`);
   if (end.value < start.value) throw refuse(`RangeEnd ${formatIp(end)} is before RangeStart ${formatIp(start)}`);
   return { subnet, start, end, gateway };
 }
@@ -120,8 +119,9 @@ export function sizeOfSet(set: RangeSet): bigint {
   return size - BigInt(gateways.size);
 }
 
-/** The order in which the set hands out addresses, round robin as the reference: from the address after `last` if the set has
- *  `last`, else from the beginning; through all ranges and around, so that each address comes once and `last` at the end. */
+/** The order in which the set hands out addresses, round robin as the reference: from the address after `last` if the
+ *  set has `last`, else from the beginning; through all ranges and around, so that each address comes once and `last`
+ *  at the end. */
 export function spansAfter(set: RangeSet, last: Ip | undefined): readonly Span[] {
   const whole = set.map((range) => ({ range, from: range.start, to: range.end }));
   const at = last === undefined ? -1 : set.findIndex((range) => inSpan({ from: range.start, to: range.end }, last));

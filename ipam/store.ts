@@ -52,8 +52,8 @@ export class LeaseStore {
     this.#indexPath = `${options.dataDir}/${INDEX_DIRECTORY}/${options.network}`;
   }
 
-  /** Runs `action` on the leases under the lock, making the network's directory when it isn't there. The first call of a
-   *  boot gives back what the boot before left. */
+  /** Runs `action` on the leases under the lock, making the network's directory when it isn't there. The first call of
+   *  a boot gives back what the boot before left. */
   locked<T>(action: (leases: Leases) => T): T {
     const lock = this.#directory.lock(this.#options.lockWaitMs);
     try {
@@ -158,11 +158,13 @@ export class Leases {
     try {
       this.#index.save(this.#directory, this.#bootId);
     } catch {
-      // The leases are written; without its index the next operation only takes longer. A full disk must not fail a DEL.
+      // The leases are written; without its index the next operation only takes longer. A full disk must not fail a
+      // DEL.
     }
   }
 
-  /** Reads all files into a new index. Files without content are given back: we hold the lock, so their writer is dead. */
+  /** Reads all files into a new index. Files without content are given back: we hold the lock, so their writer is
+   *  dead. */
   #scan(): { index: LeaseIndex; held: readonly HeldLease[] } {
     const scan = this.#directory.scan();
     for (const ip of scan.empty) this.#directory.remove(ip);
@@ -171,7 +173,8 @@ export class Leases {
   }
 
   /** Gives back the leases of an earlier boot. The new index is written at once, and failing that nothing goes on: if a
-   *  container got its old address again while the old index stayed, the next operation would take it for an old lease. */
+   *  container got its old address again while the old index stayed, the next operation would take it for an old
+   *  lease. */
   #endEarlierBoot(scan: Scan): { index: LeaseIndex; held: readonly HeldLease[] } {
     const files = this.#files;
     const old = new Set(earlierBootLeases(files, this.#indexPath, this.#directory, this.#bootId, scan.held));

@@ -6,14 +6,14 @@ export const HEADER_LENGTH = 16;
 const NLA_HEADER = 4;
 const NLA_TYPE_MASK = 0x3fff;
 
-/** All messages are built here and copied out, so that a message costs one allocation. The largest we build is a few hundred
- *  bytes; writing past the end throws. */
+/** All messages are built here and copied out, so that a message costs one allocation. The largest we build is a few
+ *  hundred bytes; writing past the end throws. */
 const scratch = new Uint8Array(8 << 10);
 const view = new DataView(scratch.buffer);
 const utf8 = new TextEncoder();
 
-/** Builds one netlink message: header, the family's fixed part, attributes. Numbers are in host order (little-endian on both
- *  architectures that we build for), as netlink wants unless an attribute says otherwise. */
+/** Builds one netlink message: header, the family's fixed part, attributes. Numbers are in host order (little-endian on
+ *  both architectures that we build for), as netlink wants unless an attribute says otherwise. */
 export class MessageWriter {
   private length = HEADER_LENGTH;
 
@@ -104,7 +104,8 @@ export class MessageWriter {
     this.length += NLA_HEADER;
   }
 
-  /** Attributes start at multiples of four bytes (NLA_ALIGN); the gap must be zero because the scratch bytes are reused. */
+  /** Attributes start at multiples of four bytes (NLA_ALIGN); the gap must be zero because the scratch bytes are
+   *  reused. */
   private skip(payloadLength: number): this {
     this.length += payloadLength;
     while (this.length % 4 !== 0) scratch[this.length++] = 0;
@@ -115,10 +116,18 @@ export class MessageWriter {
 /** Attributes of one level by type; a type that comes twice keeps its last value, as the kernel's own parser does. */
 export type Attributes = ReadonlyMap<number, Uint8Array>;
 
-/** Takes apart a run of attributes from `start` to the end of `bytes`. Throws a NetError `kernel` when one reaches beyond it. */
-export function readAttributes(bytes: Uint8Array, start = 0): Attributes {
+/** Takes apart a run of attributes from `start` to the end of `bytes`, or of them only the `wanted` types: a link has
+ *  about a hundred, of which we use ten. Throws a NetError `kernel` when one reaches beyond the end. */
+export function readAttributes(bytes: Uint8Array, start = 0, wanted?: readonly number[]): Attributes {
   const attributes = new Map<number, Uint8Array>();
-  forEachAttribute(bytes, start, (type, payload) => attributes.set(type, payload));
+  for (let offset = start; offset + NLA_HEADER <= bytes.length; ) {
+    const length = attributeLength(bytes, offset);
+    const type = readU16(bytes, offset + 2) & NLA_TYPE_MASK;
+    if (wanted === undefined || wanted.includes(type)) {
+      attributes.set(type, bytes.subarray(offset + NLA_HEADER, offset + length));
+    }
+    offset += (length + 3) & ~3;
+  }
   return attributes;
 }
 
@@ -129,13 +138,16 @@ export function forEachAttribute(
   each: (type: number, payload: Uint8Array) => void,
 ): void {
   for (let offset = start; offset + NLA_HEADER <= bytes.length; ) {
-    const length = readU16(bytes, offset);
-    if (length < NLA_HEADER || offset + length > bytes.length) {
-      throw malformed(`an attribute of ${length} bytes at ${offset} of ${bytes.length}`);
-    }
+    const length = attributeLength(bytes, offset);
     each(readU16(bytes, offset + 2) & NLA_TYPE_MASK, bytes.subarray(offset + NLA_HEADER, offset + length));
     offset += (length + 3) & ~3;
   }
+}
+
+function attributeLength(bytes: Uint8Array, offset: number): number {
+  const length = readU16(bytes, offset);
+  if (length >= NLA_HEADER && offset + length <= bytes.length) return length;
+  throw malformed(`an attribute of ${length} bytes at ${offset} of ${bytes.length}`);
 }
 
 /** A NetError for bytes that the kernel can't have meant. */

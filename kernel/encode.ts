@@ -1,6 +1,6 @@
 import { formatIp, formatPrefix } from "../lib/address.ts";
 import { addressMessage } from "./address.ts";
-import type { Operation, Route } from "./kernel.ts";
+import type { FdbEntry, Neighbor, Operation, Route } from "./kernel.ts";
 import { linkAdd, linkDelete, linkSet, portSet } from "./link.ts";
 import { fdbMessage, neighborMessage } from "./neighbor.ts";
 import { routeMessage } from "./route.ts";
@@ -99,19 +99,27 @@ export function describeOperation(operation: Operation): string {
     }
     case "neighbor.add":
     case "neighbor.replace":
-      return `${verbOf(operation.do)} neighbor ${formatIp(operation.neighbor.ip)} lladdr ${operation.neighbor.mac} dev ${operation.neighbor.dev}`;
+      return `${verbOf(operation.do)} neighbor ${describeNeighbor(operation.neighbor)}`;
     case "neighbor.delete":
       return `delete neighbor ${formatIp(operation.neighbor.ip)} dev ${operation.neighbor.dev}`;
     case "fdb.add":
     case "fdb.replace":
     case "fdb.delete":
-      return `${verbOf(operation.do)} fdb ${operation.entry.mac} dev ${operation.entry.dev} dst ${formatIp(operation.entry.remote)}`;
+      return `${verbOf(operation.do)} fdb ${describeFdb(operation.entry)}`;
   }
 }
 
 function peerText(link: Extract<Operation, { do: "link.add" }>["link"]): string {
   if (link.kind !== "veth") return "";
   return ` peer ${link.peer.name}${link.peer.netns === undefined ? "" : ` in ${link.peer.netns.path}`}`;
+}
+
+function describeNeighbor({ ip, mac, dev }: Neighbor): string {
+  return `${formatIp(ip)} lladdr ${mac} dev ${dev}`;
+}
+
+function describeFdb({ mac, dev, remote }: FdbEntry): string {
+  return `${mac} dev ${dev} dst ${formatIp(remote)}`;
 }
 
 /** A route as `ip route` prints it. */

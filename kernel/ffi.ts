@@ -5,8 +5,8 @@ import { errnoError } from "./errno.ts";
 /** What a system call argument may be: a non-negative number, or the address of a buffer that the caller keeps. */
 export type Argument = number | Uint8Array | null;
 
-/** System call numbers of the two architectures that we build for: [x86-64 (asm/unistd_64.h), arm64 (asm-generic/unistd.h)].
- *  Only calls that exist on both, so no `open`, `unlink` or `poll`. */
+/** System call numbers of the two architectures that we build for: [x86-64 (asm/unistd_64.h), arm64
+ *  (asm-generic/unistd.h)]. Only calls that exist on both, so no `open`, `unlink` or `poll`. */
 const NUMBER = {
   read: [0, 63],
   write: [1, 64],
@@ -41,7 +41,8 @@ export type SystemCall = keyof typeof NUMBER;
 
 const ARCHITECTURE = process.arch === "arm64" ? 1 : 0;
 
-/** One binding for all system calls: each bound symbol costs 14 µs of every CNI call's start-up, and there would be 23. */
+/** One binding for all system calls: each bound symbol costs 14 µs of every CNI call's start-up, and there would be
+ *  23. */
 const libc = dlopen("libc.so.6", {
   syscall: {
     args: [FFIType.i64_fast, FFIType.ptr, FFIType.ptr, FFIType.ptr, FFIType.ptr, FFIType.ptr],
@@ -52,8 +53,8 @@ const libc = dlopen("libc.so.6", {
 
 const errnoLocation = libc.__errno_location() as Pointer;
 
-/** The result of a system call, or its negated errno. Interrupted calls are repeated. errno is read directly after the call,
- *  before anything that could make another one. */
+/** The result of a system call, or its negated errno. Interrupted calls are repeated. errno is read directly after the
+ *  call, before anything that could make another one. */
 export function trySystemCall(name: SystemCall, ...args: readonly Argument[]): number {
   const [a = 0, b = 0, c = 0, d = 0, e = 0] = args;
   for (;;) {
@@ -73,8 +74,8 @@ export function systemCall(tried: string, name: SystemCall, ...args: readonly Ar
   return result;
 }
 
-/** Ends the process at once, without the runtime's own clean-up, which costs a short-lived process half a millisecond. Only for
- *  callers that write through system calls: buffered output would be lost. */
+/** Ends the process at once, without the runtime's own clean-up, which costs a short-lived process half a millisecond.
+ *  Only for callers that write through system calls: buffered output would be lost. */
 export function exitNow(status: number): never {
   trySystemCall("exit_group", status);
   throw new Error("exit_group returned");
@@ -97,7 +98,8 @@ export interface LibNftables {
 
 let nftablesLibrary: LibNftables | undefined;
 
-/** libnftables, loaded at the first call: most CNI calls need no firewall. Throws a NetError naming the package to install. */
+/** libnftables, loaded at the first call: most CNI calls need no firewall. Throws a NetError naming the package to
+ *  install. */
 export function libNftables(): LibNftables {
   nftablesLibrary ??= loadNftables();
   return nftablesLibrary;

@@ -86,8 +86,8 @@ function writeNew(path: string, flags: number, content: string | Uint8Array, mod
   closing(descriptor, () => writeAll(descriptor, path, content));
 }
 
-/** Overwrites and then cuts, because emptying the file first (O_TRUNC) makes ext4 give back its blocks and flush the new ones at
- *  close: 0.6 ms where this takes a tenth. */
+/** Overwrites and then cuts, because emptying the file first (O_TRUNC) makes ext4 give back its blocks and flush the
+ *  new ones at close: 0.6 ms where this takes a tenth. */
 function write(path: string, content: string | Uint8Array, mode = 0o600): void {
   const descriptor = openOrThrow("write", path, O_WRONLY | O_CREAT, mode);
   const bytes = bytesOf(content);
@@ -206,15 +206,16 @@ function lock(path: string, waitMs: number): FileLock {
   return polledLock(path, waitMs, (descriptor) => trySystemCall("flock", descriptor, LOCK_EX | LOCK_NB));
 }
 
-/** struct flock (asm-generic/fcntl.h): type, whence, start, length, process; the last must be 0 for locks of open files. */
+/** struct flock (asm-generic/fcntl.h): type, whence, start, length, process; the last must be 0 for locks of open
+ *  files. */
 function lockByte(path: string, offset: number, waitMs: number): FileLock {
   const range = new BigInt64Array([BigInt(F_WRLCK), BigInt(offset), 1n, 0n]);
   const request = new Uint8Array(range.buffer);
   return polledLock(path, waitMs, (descriptor) => trySystemCall("fcntl", descriptor, F_OFD_SETLK, request));
 }
 
-/** The calls that wait for a lock have no time limit, so this polls; a waiter that blocked for ever would hang its container
- *  runtime. `attempt` answers with a negated errno. */
+/** The calls that wait for a lock have no time limit, so this polls; a waiter that blocked for ever would hang its
+ *  container runtime. `attempt` answers with a negated errno. */
 function polledLock(path: string, waitMs: number, attempt: (descriptor: number) => number): FileLock {
   const descriptor = openOrThrow("lock", path, O_RDWR | O_CREAT, 0o600);
   for (let waited = 0; ; waited += LOCK_RETRY_MS) {

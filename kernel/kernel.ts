@@ -71,7 +71,8 @@ export interface Link {
   readonly vxlan:
     | { readonly vni: number; readonly port: number; readonly learning: boolean; readonly local: Ip | undefined }
     | undefined;
-  /** Present on bridges. `active`: the kernel has reported a working port (IF_OPER_UP); a new bridge is `running` without. */
+  /** Present on bridges. `active`: the kernel has reported a working port (IF_OPER_UP); a new bridge is `running`
+   *  without. */
   readonly bridge: { readonly vlanFiltering: boolean; readonly active: boolean } | undefined;
   readonly bridgePort:
     | { readonly hairpin: boolean; readonly isolated: boolean; readonly forwarding: boolean }
@@ -89,8 +90,8 @@ export interface LinkChanges {
   readonly master?: string | null;
   readonly promiscuous?: boolean;
   readonly netns?: Netns;
-  /** Announce the IPv4 addresses (RFC 5227 section 2.3) whenever the link comes up or its hardware address is set, even to the same
-   *  value: the sysctl arp_notify. */
+  /** Announce the IPv4 addresses (RFC 5227 section 2.3) whenever the link comes up or its hardware address is set, even
+   *  to the same value: the sysctl arp_notify. */
   readonly arpNotify?: boolean;
 }
 
@@ -218,12 +219,12 @@ export interface Netns {
   close(): void;
 }
 
-/** What the rest of the house sees of one network namespace of a Linux kernel: the machine's own (`kernel/linux.ts`) or one
- *  in memory (`kernel/fake.ts`). Everything is synchronous: a request takes microseconds, and a caller that enters a namespace
- *  must leave it in the same step. Failures are NetErrors with the errno name and the kernel's own text. */
+/** What the rest of the house sees of one network namespace of a Linux kernel: the machine's own (`kernel/linux.ts`) or
+ *  one in memory (`kernel/fake.ts`). Everything is synchronous: a request takes microseconds, and a caller that enters
+ *  a namespace must leave it in the same step. Failures are NetErrors with the errno name and the kernel's own text. */
 export interface Kernel {
-  /** Carries out the operations in order, many in one send where possible. Stops at nothing: the answer has one entry for each
-   *  operation, undefined for success. A later operation may use a link that an earlier one creates. */
+  /** Carries out the operations in order, many in one send where possible. Stops at nothing: the answer has one entry
+   *  for each operation, undefined for success. A later operation may use a link that an earlier one creates. */
   attempt(operations: readonly Operation[]): (Error | undefined)[];
   /** Like attempt, but throws the first error, after the whole batch has been tried. */
   apply(operations: readonly Operation[]): void;
@@ -262,8 +263,8 @@ export interface Kernel {
   createNetns(path: string): void;
   /** Unmounts and removes what createNetns made; false when it was not there. */
   deleteNetns(path: string): boolean;
-  /** Runs `action` with the calling thread inside this kernel's namespace; it must be synchronous. For sockets and child
-   *  processes that have to be born there. */
+  /** Runs `action` with the calling thread inside this kernel's namespace; it must be synchronous. For sockets and
+   *  child processes that have to be born there. */
   enter<T>(action: () => T): T;
 
   /** Something in links, addresses, routes, rules or neighbours changed since the last call; true on the first call. */

@@ -170,10 +170,17 @@ function named(writer: MessageWriter, link: number | string): MessageWriter {
   return typeof link === "number" ? ifinfo(writer, link) : ifinfo(writer, 0).attributeText(IFLA_IFNAME, link);
 }
 
+/** The attributes of links that are read, on all levels; a type of another level that has the same number does no
+ *  harm. */
+const USED = [IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINK, IFLA_MASTER, IFLA_OPERSTATE, IFLA_LINKINFO, IFLA_IFALIAS];
+const USED_OF_INFO = [IFLA_INFO_KIND, IFLA_INFO_DATA, IFLA_INFO_SLAVE_KIND, IFLA_INFO_SLAVE_DATA];
+const USED_OF_BRIDGE = [IFLA_BR_VLAN_FILTERING];
+const USED_OF_PORT = [IFLA_BRPORT_MODE, IFLA_BRPORT_ISOLATED, IFLA_BRPORT_STATE];
+
 /** A link out of an RTM_NEWLINK message. */
 export function decodeLink({ payload }: Message): Link {
-  const attributes = readAttributes(payload, IFINFOMSG_LENGTH);
-  const info = nested(attributes, IFLA_LINKINFO);
+  const attributes = readAttributes(payload, IFINFOMSG_LENGTH, USED);
+  const info = nested(attributes, IFLA_LINKINFO, USED_OF_INFO);
   const kind = textOf(info.get(IFLA_INFO_KIND));
   const flags = readU32(payload, 8);
   const operState = numberOf(attributes.get(IFLA_OPERSTATE), readU8) ?? IF_OPER_UNKNOWN;
@@ -194,12 +201,15 @@ export function decodeLink({ payload }: Message): Link {
     bridge:
       kind === "bridge"
         ? {
-            vlanFiltering: numberOf(nested(info, IFLA_INFO_DATA).get(IFLA_BR_VLAN_FILTERING), readU8) === 1,
+            vlanFiltering:
+              numberOf(nested(info, IFLA_INFO_DATA, USED_OF_BRIDGE).get(IFLA_BR_VLAN_FILTERING), readU8) === 1,
             active: operState === IF_OPER_UP,
           }
         : undefined,
     bridgePort:
-      textOf(info.get(IFLA_INFO_SLAVE_KIND)) === "bridge" ? decodePort(nested(info, IFLA_INFO_SLAVE_DATA)) : undefined,
+      textOf(info.get(IFLA_INFO_SLAVE_KIND)) === "bridge"
+        ? decodePort(nested(info, IFLA_INFO_SLAVE_DATA, USED_OF_PORT))
+        : undefined,
   };
 }
 
@@ -220,29 +230,49 @@ function decodePort(data: Attributes): NonNullable<Link["bridgePort"]> {
   };
 }
 
+const MAC_BYTES = 6;
+
 /** Six bytes of a colon-separated hardware address; throws a NetError `invalid`. */
 export function macBytes(mac: Mac): Uint8Array {
-  if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(mac)) {
-    throw new NetError("invalid", {
-      tried: `read ${JSON.stringify(mac)} as a hardware address`,
-      said: "it isn't one",
-      remedy: "give six hexadecimal bytes such as 0a:58:0a:01:00:05",
-    });
+  const bytes = new Uint8Array(MAC_BYTES);
+  for (let at = 0; at < MAC_BYTES; at++) {
+    const high = HEX_DIGITS.indexOf(mac.charAt(3 * at).toLowerCase());
+    const low = HEX_DIGITS.indexOf(mac.charAt(3 * at + 1).toLowerCase());
+    const separator = mac.charAt(3 * at + 2);
+    if (mac.length !== 3 * MAC_BYTES - 1 || high < 0 || low < 0 || (separator !== ":" && separator !== "")) {
+      throw notMac(mac);
+    }
+    bytes[at] = (high << 4) | low;
   }
-  return Uint8Array.from(mac.split(":"), (byte) => Number.parseInt(byte, 16));
+  return bytes;
 }
 
+function notMac(mac: Mac): NetError {
+  return new NetError("invalid", {
+    tried: `read ${JSON.stringify(mac)} as a hardware address`,
+    said: "it isn't one",
+    remedy: "give six hexadecimal bytes such as 0a:58:0a:01:00:05",
+  });
+}
+
+const HEX_DIGITS = "0123456789abcdef";
+
 export function formatMac(bytes: Uint8Array): Mac {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(":");
+  let text = "";
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at] ?? 0;
+    text += `${at === 0 ? "" : ":"}${HEX_DIGITS.charAt(byte >> 4)}${HEX_DIGITS.charAt(byte & 15)}`;
+  }
+  return text;
 }
 
 function descriptorOf(netns: Netns): number {
   return (netns as OpenNetns).descriptor;
 }
 
-function nested(attributes: Attributes, type: number): Attributes {
+function nested(attributes: Attributes, type: number, wanted?: readonly number[]): Attributes {
   const bytes = attributes.get(type);
-  return bytes === undefined ? new Map() : readAttributes(bytes);
+  return bytes === undefined ? new Map() : readAttributes(bytes, 0, wanted);
 }
 
 function textOf(bytes: Uint8Array | undefined): string | undefined {

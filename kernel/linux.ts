@@ -2,7 +2,6 @@ import { fromCString } from "../lib/bytes.ts";
 import { hasErrno, NetError } from "../lib/error.ts";
 import { addressDump, decodeAddress } from "./address.ts";
 import type { Conntrack } from "./conntrack.ts";
-import { openConntrack } from "./conntrack-linux.ts";
 import { describeOperation, encodeOperation, type ResolvedLink } from "./encode.ts";
 import { linuxFiles } from "./file.ts";
 import type {
@@ -17,7 +16,6 @@ import type {
   Route,
   Rule,
 } from "./kernel.ts";
-import { openNftables } from "./libnftables.ts";
 import { decodeLink, linkDump, linkGet, type OpenNetns } from "./link.ts";
 import { decodeFdb, decodeNeighbor, fdbDump, neighborDump } from "./neighbor.ts";
 import { NETLINK_ROUTE, Netlink, type Request } from "./netlink.ts";
@@ -32,6 +30,8 @@ import { decodeVlans, type VlanEntry, vlanDump } from "./vlan.ts";
 const WATCHED_GROUPS = 0x1 | 0x4 | 0x10 | 0x40 | 0x80 | 0x100 | 0x400 | 0x40000;
 const RT_TABLE_MAIN = 254;
 
+const loadNetfilter = () => require("./netfilter.ts") as typeof import("./netfilter.ts");
+
 /** The Linux kernel, seen from the calling thread's network namespace. Opens its sockets at first use. */
 export function openLinux(): Kernel {
   return new LinuxKernel(undefined);
@@ -40,8 +40,8 @@ export function openLinux(): Kernel {
 class LinuxKernel implements Kernel {
   private socket: Netlink | undefined;
   private watcher: Netlink | undefined;
-  private firewall: ReturnType<typeof openNftables> | undefined;
-  private tracking: ReturnType<typeof openConntrack> | undefined;
+  private firewall: (Nftables & { close(): void }) | undefined;
+  private tracking: (Conntrack & { close(): void }) | undefined;
 
   /** `home` is the namespace to work in; undefined is the one of the calling thread. */
   constructor(private readonly home: OpenNetns | undefined) {}
@@ -191,12 +191,12 @@ class LinuxKernel implements Kernel {
   }
 
   get nftables(): Nftables {
-    this.firewall ??= openNftables((action) => this.enter(action));
+    this.firewall ??= loadNetfilter().openNftables((action) => this.enter(action));
     return this.firewall;
   }
 
   get conntrack(): Conntrack {
-    this.tracking ??= openConntrack((action) => this.enter(action));
+    this.tracking ??= loadNetfilter().openConntrack((action) => this.enter(action));
     return this.tracking;
   }
 
@@ -273,7 +273,8 @@ class LinuxKernel implements Kernel {
     return new Map(this.links().map((link) => [link.index, link.name]));
   }
 
-  /** A strict dump of something that isn't there (a table without routes, a link that has just gone) is refused, not empty. */
+  /** A strict dump of something that isn't there (a table without routes, a link that has just gone) is refused, not
+   *  empty. */
   private listOfMissing<T>(list: () => T[]): T[] {
     try {
       return list();

@@ -39,7 +39,8 @@ const MSG_TRUNC = 0x20;
 const EAGAIN = 11;
 const ENOBUFS = 105;
 
-/** Longest wait for an answer. The kernel answers before send returns; only a lock held by another for long can delay it. */
+/** Longest wait for an answer. The kernel answers before send returns; only a lock held by another for long can delay
+ *  it. */
 const ANSWER_TIMEOUT_S = 30;
 /** Room for the errors of a whole batch, which all arrive before we read the first. */
 const RECEIVE_BUFFER_BYTES = 4 << 20;
@@ -126,8 +127,8 @@ export class Netlink {
     return socket;
   }
 
-  /** Sends all requests, many in one send, and returns one error or undefined for each. Only the last of a send asks for an
-   *  acknowledgement: the kernel reports failures unasked, in order, so silence before it means success. */
+  /** Sends all requests, many in one send, and returns one error or undefined for each. Only the last of a send asks
+   *  for an acknowledgement: the kernel reports failures unasked, in order, so silence before it means success. */
   transact(requests: readonly Request[]): (Error | undefined)[] {
     const outcome = new Array<Error | undefined>(requests.length).fill(undefined);
     for (let start = 0; start < requests.length; ) {
@@ -138,9 +139,9 @@ export class Netlink {
     return outcome;
   }
 
-  /** Sends all requests as one transaction of a subsystem that has such (nf_tables), between the two messages of `frame`. Throws the
-   *  kernel's first refusal, after which nothing has changed. Only the last request asks for an acknowledgement: older
-   *  kernels give none for the end of a batch. */
+  /** Sends all requests as one transaction of a subsystem that has such (nf_tables), between the two messages of
+   *  `frame`. Throws the kernel's first refusal, after which nothing has changed. Only the last request asks for an
+   *  acknowledgement: older kernels give none for the end of a batch. */
   transaction(requests: readonly Request[], [begin, end]: readonly [Uint8Array, Uint8Array]): void {
     const messages = requests.map(({ message }) => message);
     const last = messages.at(-1);
@@ -148,42 +149,32 @@ export class Netlink {
     new DataView(last.buffer, last.byteOffset).setUint16(6, readU16(last, 6) | NLM_F_ACK, true);
     const first = this.send([begin, ...messages, end], 0);
     let refused: Error | undefined;
-    for (const message of this.answers(first)) {
-      if (message.type !== NLMSG_ERROR) continue;
+    this.receiveUntil(first, (message) => {
+      if (message.type !== NLMSG_ERROR) return false;
       const { errno, text } = decodeError(message);
       const index = message.sequence - first - 1;
       // A refusal of the batch as a whole, such as of the commit, answers its first message.
       const tried = requests[index]?.tried ?? (() => `commit ${requests.length} changes`);
       if (errno !== 0) refused ??= errnoError(errno, { tried: tried(), said: text });
-      if (index < 0 || index === requests.length - 1) break;
-    }
+      return index < 0 || index === requests.length - 1;
+    });
     if (refused !== undefined) throw refused;
-  }
-
-  /** One request, its acknowledgement and the replies before it, each handed to `each`. Throws the kernel's refusal. */
-  request(request: Request, each: (message: Message) => void = () => undefined): void {
-    const sequence = this.send([request.message], NLM_F_REQUEST | NLM_F_ACK);
-    for (const message of this.answers(sequence)) {
-      if (message.type === NLMSG_ERROR) {
-        throwRefusal(decodeError(message), request);
-        return;
-      }
-      each(message);
-    }
   }
 
   /** One answer to a question, without an acknowledgement behind it. Throws the kernel's refusal. */
   get<T>(request: Request, decode: (message: Message) => T): T {
     const sequence = this.send([request.message], NLM_F_REQUEST);
-    for (const message of this.answers(sequence)) {
-      if (message.type !== NLMSG_ERROR) return decode(message);
-      throwRefusal(decodeError(message), request);
+    for (;;) {
+      for (const message of this.receive(sequence)) {
+        if (message.sequence < sequence) continue;
+        if (message.type !== NLMSG_ERROR) return decode(message);
+        throwRefusal(decodeError(message), request);
+      }
     }
-    throw new Error("the answers to a request never end");
   }
 
-  /** All messages of a dump, each turned into a value by `decode` (undefined is left out). A dump that the kernel marks as
-   *  interrupted by a change (NLM_F_DUMP_INTR) is inconsistent, and repeated. */
+  /** All messages of a dump, each turned into a value by `decode` (undefined is left out). A dump that the kernel marks
+   *  as interrupted by a change (NLM_F_DUMP_INTR) is inconsistent, and repeated. */
   dump<T>(request: Request, decode: (message: Message) => T | undefined): T[] {
     for (let attempt = 0; attempt < DUMP_TRIES; attempt++) {
       const values = this.dumpOnce(request, decode);
@@ -196,7 +187,8 @@ export class Netlink {
     });
   }
 
-  /** Reads and drops what has arrived on the groups; true when there was anything, or more than the socket could hold. */
+  /** Reads and drops what has arrived on the groups; true when there was anything, or more than the socket could
+   *  hold. */
   drain(): boolean {
     for (let any = false; ; any = true) {
       const length = trySystemCall("recvfrom", this.descriptor, this.buffer, this.buffer.length, MSG_DONTWAIT, null);
@@ -235,14 +227,14 @@ export class Netlink {
       requests.slice(start, end).map((request) => request.message),
       NLM_F_ACK,
     );
-    for (const message of this.answers(first)) {
+    this.receiveUntil(first, (message) => {
       const index = start + message.sequence - first;
       const request = requests[index];
-      if (message.type !== NLMSG_ERROR || index >= end || request === undefined) continue;
+      if (message.type !== NLMSG_ERROR || index >= end || request === undefined) return false;
       const { errno, text } = decodeError(message);
       if (errno !== 0) outcome[index] = errnoError(errno, { tried: request.tried(), said: text });
-      if (index === end - 1) return;
-    }
+      return index === end - 1;
+    });
   }
 
   /** Undefined when the dump was interrupted. It is read to its end in any case, so that the socket is clean. */
@@ -250,22 +242,26 @@ export class Netlink {
     const sequence = this.send([request.message.slice()], NLM_F_REQUEST | NLM_F_DUMP);
     const values: T[] = [];
     let interrupted = false;
-    for (const message of this.answers(sequence)) {
+    this.receiveUntil(sequence, (message) => {
       interrupted ||= (message.flags & NLM_F_DUMP_INTR) !== 0;
       if (message.type === NLMSG_DONE || message.type === NLMSG_ERROR) {
         throwRefusal(decodeDone(message), request);
-        break;
+        return true;
       }
       const value = decode(message);
       if (value !== undefined) values.push(value);
-    }
+      return false;
+    });
     return interrupted ? undefined : values;
   }
 
-  /** What arrives for the requests from `sequence` on, without end; answers to earlier requests that were given up are left out. */
-  private *answers(sequence: number): Generator<Message> {
+  /** Hands over what arrives for the requests from `sequence` on, until `isLast` says that nothing more is due. Answers
+   *  to earlier requests that were given up are left out. */
+  private receiveUntil(sequence: number, isLast: (message: Message) => boolean): void {
     for (;;) {
-      for (const message of this.receive(sequence)) if (message.sequence >= sequence) yield message;
+      for (const message of this.receive(sequence)) {
+        if (message.sequence >= sequence && isLast(message)) return;
+      }
     }
   }
 
@@ -292,7 +288,8 @@ function throwRefusal({ errno, text }: Verdict, request: Request): void {
   if (errno !== 0) throw errnoError(errno, { tried: request.tried(), said: text });
 }
 
-/** NLMSG_DONE carries the result of the dump like an error message does, but with its text directly behind the number. */
+/** NLMSG_DONE carries the result of the dump like an error message does, but with its text directly behind the
+ *  number. */
 function decodeDone(message: Message): Verdict {
   if (message.payload.length < 4) return { errno: 0, text: "" };
   if (message.type === NLMSG_ERROR) return decodeError(message);

@@ -2,7 +2,7 @@ import { cString } from "../lib/bytes.ts";
 import { NetError } from "../lib/error.ts";
 import { errnoError } from "./errno.ts";
 import { systemCall, trySystemCall } from "./ffi.ts";
-import { linuxFiles } from "./file.ts";
+import { linuxFiles, writeAll } from "./file.ts";
 import type { OpenNetns } from "./link.ts";
 
 /** Constants of linux/sched.h, linux/fcntl.h, linux/mount.h, linux/nsfs.h and linux/stat.h. */
@@ -22,8 +22,8 @@ const EINVAL = 22;
 /** The calling thread's namespace: setns(2) acts on threads, so /proc/self would name the main thread's. */
 const OWN_NETNS = "/proc/thread-self/ns/net";
 
-/** Opens a namespace by path; undefined when there is no such file or it isn't a network namespace. Without O_NONBLOCK a named
- *  pipe at that path would make the caller wait for a writer. */
+/** Opens a namespace by path; undefined when there is no such file or it isn't a network namespace. Without O_NONBLOCK
+ *  a named pipe at that path would make the caller wait for a writer. */
 export function openNetns(path: string): OpenNetns | undefined {
   const descriptor = trySystemCall("openat", AT_FDCWD, cString(path), O_CLOEXEC | O_NONBLOCK, 0);
   if (descriptor === -ENOENT || descriptor === -ENOTDIR) return undefined;
@@ -71,8 +71,8 @@ function identity(descriptor: number, path: string): string {
 /** Where the thread is now, once it has been asked; kept because every entering needs it for the way back. */
 let current: OpenNetns | undefined;
 
-/** Runs `action` with the calling thread inside `netns` and comes back before returning, whatever happens. `action` must be
- *  synchronous: anything awaited would run in the wrong namespace. */
+/** Runs `action` with the calling thread inside `netns` and comes back before returning, whatever happens. `action`
+ *  must be synchronous: anything awaited would run in the wrong namespace. */
 export function inNetns<T>(netns: OpenNetns, action: () => T): T {
   current ??= ownNetns();
   const home = current;
@@ -86,12 +86,14 @@ export function inNetns<T>(netns: OpenNetns, action: () => T): T {
   }
 }
 
-/** A thread that is stuck in a foreign namespace would configure somebody else's network: there is no going on from here. */
+/** A thread that is stuck in a foreign namespace would configure somebody else's network: there is no going on from
+ *  here. */
 function comeBack(home: OpenNetns): void {
   const result = trySystemCall("setns", home.descriptor, CLONE_NEWNET);
   current = home;
   if (result < 0) {
-    console.error(errnoError(-result, { tried: `return to network namespace ${home.path}` }).message);
+    const { message } = errnoError(-result, { tried: `return to network namespace ${home.path}` });
+    writeAll(2, "standard error", `${message}\n`);
     process.abort();
   }
 }
@@ -128,8 +130,8 @@ export function createNetns(path: string): void {
   }
 }
 
-/** Unmounts and removes what {@link createNetns} made; false when there was nothing. The namespace itself lives on while a
- *  process or a handle uses it. */
+/** Unmounts and removes what {@link createNetns} made; false when there was nothing. The namespace itself lives on
+ *  while a process or a handle uses it. */
 export function deleteNetns(path: string): boolean {
   const result = trySystemCall("umount2", cString(path), MNT_DETACH);
   if (result < 0 && result !== -EINVAL && result !== -ENOENT) throw errnoError(-result, { tried: `unmount ${path}` });

@@ -66,7 +66,8 @@ export function readSetTypes(socket: Netlink, family: string, table: string, set
   });
 }
 
-/** Elements of a set or map with these types. Throws a NetError with errno ENOENT when the set is missing. */
+/** Elements of a set or map with these types, each once: while the kernel enlarges a hash table, a dump may come by an
+ *  element twice. Throws a NetError with errno ENOENT when the set is missing. */
 export function readElements(
   socket: Netlink,
   family: string,
@@ -76,7 +77,11 @@ export function readElements(
 ): NftElement[] {
   const message = setRequest(NFT_MSG_GETSETELEM, family, table, set);
   const tried = () => `list set ${family} ${table} ${set}`;
-  return socket.dump({ message, tried }, (answer) => decodeElements(answer, types)).flat();
+  const elements = new Map<string, NftElement>();
+  for (const list of socket.dump({ message, tried }, (answer) => decodeElements(answer, types))) {
+    for (const element of list) elements.set(element.key.join(" "), element);
+  }
+  return [...elements.values()];
 }
 
 /** Names of the chains of a table. Throws a NetError with errno ENOENT when the table is missing. */

@@ -122,8 +122,8 @@ export function overlaps(a: Prefix, b: Prefix): boolean {
   return a.length <= b.length ? contains(a, b.ip) : contains(b, a.ip);
 }
 
-/** The address that all hosts of an IPv4 network listen to: its last. Undefined for IPv6, which has none, and for networks of one
- *  or two addresses (RFC 3021). */
+/** The address that all hosts of an IPv4 network listen to: its last. Undefined for IPv6, which has none, and for
+ *  networks of one or two addresses (RFC 3021). */
 export function broadcastOf({ ip, length }: Prefix): Ip | undefined {
   if (ip.family === 6 || length > 30) return undefined;
   return { family: 4, value: ip.value | ((1n << BigInt(32 - length)) - 1n) };

@@ -15,8 +15,8 @@ export interface FileLock {
 }
 
 /** The file operations that folders without kernel access are handed. Synchronous, because their users are short-lived
- *  processes that hold a lock; small, because every one must cost one or two system calls. Each throws a NetError with the
- *  errno name and the path; only the stated "missing" answers are values. */
+ *  processes that hold a lock; small, because every one must cost one or two system calls. Each throws a NetError with
+ *  the errno name and the path; only the stated "missing" answers are values. */
 export interface Files {
   /** Whole content; undefined when there is no such file. Refuses files above `limit` bytes (default 16 MiB). */
   read(path: string, limit?: number): Uint8Array | undefined;
@@ -24,7 +24,8 @@ export interface Files {
   write(path: string, content: string | Uint8Array, mode?: number): void;
   /** Creates a file that must not exist; false when it does. */
   create(path: string, content: string | Uint8Array, mode?: number): boolean;
-  /** Replaces the whole file in one step (temporary file beside it, then rename): readers see old or new, never half. */
+  /** Replaces the whole file in one step (temporary file beside it, then rename): readers see old or new, never
+   *  half. */
   replace(path: string, content: string | Uint8Array, mode?: number): void;
   /** Adds to the end of the file, creating it; a single write, so that lines of parallel writers don't mix. */
   append(path: string, content: string | Uint8Array, mode?: number): void;
@@ -38,10 +39,12 @@ export interface Files {
   makeDirectory(path: string, mode?: number): void;
   /** undefined when there is no such file. Doesn't follow a final symbolic link. */
   stat(path: string): FileStat | undefined;
-  /** Sets the modification time of a file or directory (utimensat(2)), nanoseconds since 1970. Leaves the access time. */
+  /** Sets the modification time of a file or directory (utimensat(2)), nanoseconds since 1970. Leaves the access
+   *  time. */
   touch(path: string, modifiedNs: bigint): void;
-  /** Takes the write lock of one byte of `path` (fcntl(2), open file description locks), creating the file: as many locks as there
-   *  are numbers from 0 to 2^63−1, in one file that stays empty. Waits up to `waitMs` milliseconds, then throws `busy`. */
+  /** Takes the write lock of one byte of `path` (fcntl(2), open file description locks), creating the file: as many
+   *  locks as there are numbers from 0 to 2^53−1, in one file that stays empty. Waits up to `waitMs` milliseconds, then
+   *  throws `busy`. */
   lockByte(path: string, offset: number, waitMs: number): FileLock;
   /** Takes flock(2) LOCK_EX on `path`, creating the file; waits up to `waitMs` milliseconds, then throws `busy`. */
   lock(path: string, waitMs: number): FileLock;

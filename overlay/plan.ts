@@ -60,8 +60,8 @@ export interface Plan {
  *
  * Ours, and so removed when not desired, are: routes with our protocol number or through our tunnel device (but the
  * kernel's own), in the main table and in table 42; permanent neighbours and all forwarding entries of the tunnel
- * device; addresses, other than link-local ones, of the tunnel device and of bridges with our alias; rules that look
- * up table 42 at our priority; VXLAN devices and bridges with our alias, bridges only when no port is left; the isolation
+ * device; addresses, other than link-local ones, of the tunnel device and of bridges with our alias; rules that look up
+ * table 42 at our priority; VXLAN devices and bridges with our alias, bridges only when no port is left; the isolation
  * table. Nothing else is ever removed.
  */
 export function planOverlay(desired: Desired, observed: Observed): Plan {

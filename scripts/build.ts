@@ -28,8 +28,8 @@ function compile(): void {
   }
 }
 
-/** Hard links: the kernel maps one file for all names, and `cp -a` and `tar` copy the directory with one body. Each name
- *  changes in one step, so that a plugin called meanwhile is there. */
+/** Hard links: the kernel maps one file for all names, and `cp -a` and `tar` copy the directory with one body. Each
+ *  name changes in one step, so that a plugin called meanwhile is there. */
 function link(): void {
   mkdirSync(LINKS, { recursive: true });
   for (const name of PLUGINS) {

@@ -10,8 +10,13 @@ const NAME = `dcos-net-${manifest.version}-linux-${process.arch}`;
 const ARCHIVE = `dist/${NAME}.tar.gz`;
 const UNFINISHED = `${ARCHIVE}.${process.pid}.tmp`;
 
-const { stdout } = Bun.spawnSync(["git", "log", "-1", "--format=%ct"], { cwd: ROOT });
-const seconds = stdout.toString().trim() || "0";
+/** Of the last commit, in seconds since 1970; 0 where the tree isn't a checkout or git isn't installed. */
+function timeOfTree(): string {
+  if (Bun.which("git") === null) return "0";
+  const { stdout } = Bun.spawnSync(["git", "log", "-1", "--format=%ct"], { cwd: ROOT });
+  return stdout.toString().trim() || "0";
+}
+
 const { exitCode } = Bun.spawnSync(
   [
     "tar",
@@ -22,7 +27,7 @@ const { exitCode } = Bun.spawnSync(
     "--owner=0",
     "--group=0",
     "--numeric-owner",
-    `--mtime=@${seconds}`,
+    `--mtime=@${timeOfTree()}`,
     `--transform=s,^\\(dist\\|packaging\\)/,,;s,^,${NAME}/,`,
     "dist/dcos-net",
     "dist/cni",
@@ -30,6 +35,8 @@ const { exitCode } = Bun.spawnSync(
     "LICENSE",
     "README.md",
     "docs",
+    "overlay/README.md",
+    "ipam/README.md",
   ],
   { cwd: ROOT, stdio: ["ignore", "inherit", "inherit"] },
 );

@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { type App, EXIT } from "../app.ts";
+import { numberFrom } from "../checked.ts";
 import { type Fetched, fetchedLine, fetchOnce } from "../lab/fetch.ts";
 import { serve } from "../lab/serve.ts";
 
@@ -52,14 +53,6 @@ async function fetchAll(app: App, url: URL, { count, timeout, wait, json = false
 function lines(fetched: Fetched): string {
   const text = fetched.text?.trimEnd();
   return text ? `${fetchedLine(fetched)}\n${text}` : fetchedLine(fetched);
-}
-
-function numberFrom(least: number, most: number): (text: string) => number {
-  return (text) => {
-    const number = Number(text);
-    if (/^\d{1,9}$/.test(text) && number >= least && number <= most) return number;
-    throw new InvalidArgumentError(`a whole number from ${least} to ${most} is needed`);
-  };
 }
 
 function asUrl(text: string): URL {

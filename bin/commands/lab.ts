@@ -1,14 +1,15 @@
-import { type Command, InvalidArgumentError } from "commander";
+import type { Command } from "commander";
 import { NetError } from "../../lib/error.ts";
 import { type App, EXIT } from "../app.ts";
-import { many } from "../checked.ts";
+import { checked, many, numberFrom } from "../checked.ts";
 import { containerEnvironment, containerOf, findProgram, runContainer, stopContainer } from "../lab/container.ts";
 import { labDown } from "../lab/down.ts";
 import { inNamespace, type LabContext, labNames, nodeOf, openLab } from "../lab/lab.ts";
+import { checkName } from "../lab/layout.ts";
 import { parsePublish } from "../lab/ports.ts";
 import type { PortMapping } from "../lab/runtime.ts";
 import { formatPort, labStatus, labStatusLines } from "../lab/status.ts";
-import { type LabOverlay, parseOverlay } from "../lab/topology.ts";
+import { type LabOverlay, MOST_NODES, parseOverlay } from "../lab/topology.ts";
 import { labUp } from "../lab/up.ts";
 import { count, show } from "../output.ts";
 import { executable, requireRoot } from "../self.ts";
@@ -16,6 +17,8 @@ import { addTrafficCommands } from "./lab-traffic.ts";
 
 const DEFAULT_LAB = "lab";
 const DEFAULT_OVERLAY = "dcos";
+const labName = checked((name) => checkName("lab", name));
+const containerName = checked((name) => checkName("container", name));
 
 /** `dcos-net lab`: a whole cluster on this machine. */
 export function addLab(program: Command, app: App): void {
@@ -41,11 +44,6 @@ function contextOf(app: App): LabContext {
   return { root: app.settings().config.lab_dir, kernel, files, out, executable: executable() };
 }
 
-function wholeNumber(text: string): number {
-  if (/^\d{1,6}$/.test(text)) return Number(text);
-  throw new InvalidArgumentError("a whole number is needed");
-}
-
 interface UpOptions {
   readonly lab: string;
   readonly nodes: number;
@@ -57,8 +55,8 @@ function addUp(lab: Command, app: App): void {
   lab
     .command("up")
     .description("bring up a lab and wait until every agent has converged")
-    .option("--nodes <count>", "how many hosts", wholeNumber, 3)
-    .option("--lab <name>", "name of the lab; several can be up at once", DEFAULT_LAB)
+    .option("--nodes <count>", "how many hosts", numberFrom(1, MOST_NODES), 3)
+    .option("--lab <name>", "name of the lab; several can be up at once", labName, DEFAULT_LAB)
     .option(
       "--overlay <name=subnet,...>",
       "an overlay: NAME=SUBNET[,SUBNET6][,isolated]; may be repeated (default dcos=9.0.0.0/8,fd01:b::/64)",
@@ -91,8 +89,8 @@ function addRun(lab: Command, app: App): void {
     .command("run")
     .description("start a container on a host")
     .requiredOption("--node <host>", "the host: a number or name")
-    .requiredOption("--name <name>", "name of the container")
-    .option("--lab <name>", "name of the lab", DEFAULT_LAB)
+    .requiredOption("--name <name>", "name of the container", containerName)
+    .option("--lab <name>", "name of the lab", labName, DEFAULT_LAB)
     .option("--overlay <name>", "the overlay to attach it to", DEFAULT_OVERLAY)
     .option("--publish <port>", "[ADDRESS:]HOST:CONTAINER[/PROTOCOL]; may be repeated", many(parsePublish))
     .option("--vip <label>", "virtual IP that it serves, kept as a label; may be repeated", many(String))
@@ -139,9 +137,9 @@ function addExec(lab: Command, app: App): void {
   lab
     .command("exec")
     .description("run a command in a container, or on a host, in the foreground; its exit status is ours")
-    .option("--name <name>", "the container")
+    .option("--name <name>", "the container", containerName)
     .option("--node <host>", "the host: a number or name")
-    .option("--lab <name>", "name of the lab", DEFAULT_LAB)
+    .option("--lab <name>", "name of the lab", labName, DEFAULT_LAB)
     .argument("<command...>", "what to run, after --")
     .action(async (command: string[], { lab: labName, name, node }: ExecOptions, self: Command) => {
       if ((name === undefined) === (node === undefined)) self.error("error: give either --name or --node");
@@ -168,7 +166,7 @@ function addStatus(lab: Command, app: App): void {
   lab
     .command("status")
     .description("hosts, agents, containers and tunnel traffic; exit status 1 when a host isn't healthy")
-    .option("--lab <name>", "name of the lab", DEFAULT_LAB)
+    .option("--lab <name>", "name of the lab", labName, DEFAULT_LAB)
     .option("--json", "print JSON")
     .action(async ({ lab: name, json = false }: { lab: string; json?: boolean }) => {
       const context = contextOf(app);
@@ -190,8 +188,8 @@ function addStop(lab: Command, app: App): void {
   lab
     .command("stop")
     .description("end a container and give back its addresses and ports")
-    .requiredOption("--name <name>", "the container")
-    .option("--lab <name>", "name of the lab", DEFAULT_LAB)
+    .requiredOption("--name <name>", "the container", containerName)
+    .option("--lab <name>", "name of the lab", labName, DEFAULT_LAB)
     .action(async ({ lab: labName, name }: { lab: string; name: string }) => {
       const context = contextOf(app);
       await stopContainer(context, openLab(context.root, labName), name);
@@ -203,7 +201,7 @@ function addDown(lab: Command, app: App): void {
   lab
     .command("down")
     .description("take a lab down, whole or half made, and leave the machine as it was")
-    .option("--lab <name>", "name of the lab", DEFAULT_LAB)
+    .option("--lab <name>", "name of the lab", labName, DEFAULT_LAB)
     .action(async ({ lab: name }: { lab: string }) => {
       const { processes, namespaces } = await labDown(contextOf(app), name);
       app.out.line(

@@ -74,10 +74,15 @@ as_root() {
   [ "${COMPREPLY[*]}" = --nodes ]
 }
 
-@test "zsh can read its completion script" {
+@test "zsh takes the completion script and offers what can follow" {
   command -v zsh || skip "zsh is not installed"
   "$PROGRAM" completion zsh >completion
-  zsh -n completion
+  # The two functions stand for zsh's completion system, which needs a terminal.
+  run zsh -fc 'compdef() {}; _describe() { print -l -- "${(@P)argv[-1]}" }
+    source ./completion
+    words=(dcos-net lab ""); CURRENT=3; _dcos_net'
+  [ "$status" -eq 0 ]
+  [[ "${lines[0]}" == "up:bring up a lab"* ]]
 }
 
 @test "preflight tries the machine and leaves no namespace" {
@@ -106,6 +111,14 @@ as_root() {
   [ "$status" -eq 2 ]
   [[ "$stderr" == *'did you mean "bridge"?'* ]]
   [ ! -e plugins ]
+}
+
+@test "what the operating system refuses is said in one line, without a stack" {
+  touch file
+  run --separate-stderr "$PROGRAM" cni install --dir file/plugins
+  [ "$status" -eq 1 ]
+  [[ "$stderr" == "dcos-net: ENOTDIR"* ]]
+  [ "${#stderr_lines[@]}" -eq 1 ]
 }
 
 @test "an agent ends on SIGTERM and leaves the kernel as it made it" {

@@ -1,4 +1,5 @@
 import { expect } from "chai";
+import type { PluginName } from "../../cni/names.ts";
 import { pluginFor } from "../../cni/plugins.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import { type CallInput, callPlugin, errorOf } from "../support/cni-host.ts";
@@ -39,11 +40,9 @@ describe("the port plugins on this machine's kernel", function () {
     return { kernel, path };
   }
 
-  function call(plugin: string, verb: string, stdin: object, env: CallInput["env"] = {}) {
-    const found = pluginFor(plugin);
-    if (found === undefined) throw new Error(`there is no plugin ${plugin}`);
+  function call(plugin: PluginName, verb: string, stdin: object, env: CallInput["env"] = {}) {
     const files = { ...net.files, append: () => undefined };
-    return callPlugin(found, { kernel: net.host, files, stdin, env: { CNI_COMMAND: verb, ...env } });
+    return callPlugin(pluginFor(plugin), { kernel: net.host, files, stdin, env: { CNI_COMMAND: verb, ...env } });
   }
 
   /** What Mesos puts on standard input. */

@@ -44,7 +44,8 @@ export function makeScratch(): Scratch {
   };
 }
 
-/** Range sets written as text: each set a list of `subnet`, or `subnet start-end`, with ` via gateway` at the end of either. */
+/** Range sets written as text: each set a list of `subnet`, or `subnet start-end`, with ` via gateway` at the end of
+ *  either. */
 export function rangeSets(...sets: readonly (readonly string[])[]): readonly RangeSet[] {
   return completeRangeSets(
     sets.map((set) =>

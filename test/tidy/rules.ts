@@ -125,9 +125,10 @@ function ffiImports(files: readonly SourceFile[]): string[] {
   );
 }
 
-/** Types may refer to each other in a circle: nothing of them is left when the program runs. */
+/** Types may refer to each other in a circle: nothing of them is left when the program runs. So may parts that are
+ *  loaded when they are first used. */
 function circularImports(files: readonly SourceFile[]): string[] {
-  const targets = new Map(files.filter(isTypeScript).map((file) => [file.path, targetsOf(file, false)]));
+  const targets = new Map(files.filter(isTypeScript).map((file) => [file.path, startUpTargetsOf(file)]));
   const finished = new Set<string>();
   const circles: string[] = [];
   const visit = (path: string, trail: readonly string[]): void => {
@@ -206,8 +207,12 @@ function everyImport(
   return files.flatMap((file) => importsOf(file).flatMap((found) => judge(file, found) ?? []));
 }
 
-function targetsOf(file: SourceFile, types = true): string[] {
-  return importsOf(file).flatMap(({ target, typeOnly }) => (types || !typeOnly ? (target ?? []) : []));
+function targetsOf(file: SourceFile): string[] {
+  return importsOf(file).flatMap(({ target }) => target ?? []);
+}
+
+function startUpTargetsOf(file: SourceFile): string[] {
+  return importsOf(file).flatMap(({ target, typeOnly, dynamic }) => (typeOnly || dynamic ? [] : (target ?? [])));
 }
 
 /** A check that shipped code outside bin, the named files apart, has no match in code (comments may name it). */

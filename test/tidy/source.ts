@@ -12,13 +12,13 @@ export interface Import {
   readonly target: string | undefined;
   /** `import type` and `export type`: gone after compilation. */
   readonly typeOnly: boolean;
-  /** `import(...)`: loaded only when the line is reached. */
+  /** `import(...)` and `require(...)`: loaded only when the line is reached. */
   readonly dynamic: boolean;
 }
 
 const STATIC = /^(?:import|export)\b(\s+type\b)?[^"';]*?\bfrom\s+"([^"]+)"/gm;
 const BARE = /^import\s+"([^"]+)"/gm;
-const DYNAMIC = /\bimport\(\s*"([^"]+)"/g;
+const DYNAMIC = /\b(?:import|require)\(\s*"([^"]+)"/g;
 const STRING_OR_COMMENT = /("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`)|\/\/[^\n]*|\/\*[\s\S]*?\*\//g;
 
 /** The text with its comments blanked out, so that a comment may name what code may not use. */

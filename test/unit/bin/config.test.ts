@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { expect } from "chai";
 import fc from "fast-check";
 import { type Config, KEYS, readConfig, SCHEMA, variableOf } from "../../../bin/config.ts";
@@ -36,6 +37,14 @@ describe("the configuration", () => {
       expect(SCHEMA[key].accept(String(SCHEMA[key].fallback)), key).to.equal(SCHEMA[key].fallback);
       expect(SCHEMA[key].doc, key).to.have.length.greaterThan(10);
     }
+  });
+
+  it("is in the manual with each key, its variable and its default", () => {
+    const manual = readFileSync(new URL("../../../docs/configuration.md", import.meta.url), "utf8");
+    const rows = [...manual.matchAll(/^\| `(\w+)` \| `(DCOS_NET_\w+)` \| `?([^`|]*?)`? \|/gm)];
+    expect(rows.map(([, ...cells]) => cells)).to.deep.equal(
+      KEYS.map((key) => [key, variableOf(key), key === "node" ? "host name" : String(SCHEMA[key].fallback)]),
+    );
   });
 
   it("takes the file over the default and the environment over the file, and tells which it was", () => {

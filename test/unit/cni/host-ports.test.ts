@@ -35,7 +35,7 @@ function left(flows: readonly ReturnType<typeof flow>[], set: string, key: reado
 }
 
 describe("forgetting UDP flows", () => {
-  it("takes those to the host port of any host address, translated or not, and those that the container answers", () => {
+  it("takes those to the port of any host address, translated or not, and those that the container answers", () => {
     const gone = [
       flow(UDP, "192.0.2.1", 53),
       flow(UDP, "192.0.2.1", 53, "10.1.0.9", 5353),

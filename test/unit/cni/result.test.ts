@@ -1,14 +1,8 @@
 import { expect } from "chai";
 import fc from "fast-check";
-import {
-  asDns,
-  checkConvertible,
-  EMPTY_RESULT,
-  formatResult,
-  type Result,
-  readPrevResult,
-  readResult,
-} from "../../../cni/result.ts";
+import { checkConvertible, EMPTY_RESULT, formatResult, type Result } from "../../../cni/result.ts";
+import { asDns } from "../../../cni/result-dns.ts";
+import { readPrevResult, readResult } from "../../../cni/result-reader.ts";
 import { CNI_VERSIONS, type CniVersion } from "../../../cni/version.ts";
 import { type Family, type Ip, parseIp, parsePrefix } from "../../../lib/address.ts";
 import { cniErrorOf } from "../../support/cni-host.ts";

@@ -9,8 +9,8 @@ import { addresses, makeScratch, rangeSets, type Scratch } from "../../support/i
 const sets = rangeSets(["10.0.0.0/29"]);
 const eth0 = (id: string) => ({ id, ifname: "eth0" });
 
-/** Files of a process that dies in its `last`th file operation: after it, or, when it writes, also between creating the file
- *  and writing to it. A dead process does nothing more; its lock goes with it. */
+/** Files of a process that dies in its `last`th file operation: after it, or, when it writes, also between creating the
+ *  file and writing to it. A dead process does nothing more; its lock goes with it. */
 function dyingFiles(last: number, halfWritten: boolean): { files: Files; died: () => boolean } {
   let calls = 0;
   let dead = false;

@@ -183,7 +183,7 @@ class Twins {
 }
 
 describe("ipam against a model", () => {
-  it("gives, refuses and releases the same addresses, whatever happens to the directory and the index in between", () => {
+  it("gives, refuses and releases the same addresses, whatever befalls the directory and the index in between", () => {
     fc.assert(
       fc.property(fc.array(operation, { maxLength: 40 }), (operations) => {
         const scratch = makeScratch();

@@ -1,0 +1,70 @@
+import type { Command } from "commander";
+
+/** What `--help` shows of each command in use, by its words. A group that isn't here shows the first of each of its
+ *  commands. */
+const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
+  agent: ["dcos-net agent --nodes /etc/dcos-net/nodes.json", "dcos-net agent --nodes nodes.json --node node-a"],
+  status: ["dcos-net status", "dcos-net status --json | jq .news"],
+  "overlay show": ["dcos-net overlay show", "dcos-net overlay show --nodes nodes.json --node node-a"],
+  "overlay peers": ["dcos-net overlay peers", "dcos-net overlay peers --json | jq '.[] | select(.missing != [])'"],
+  "overlay explain": ["dcos-net overlay explain 9.0.2.5", "dcos-net overlay explain fd01:b::2:0:0:5 --json"],
+  "ipam show": ["dcos-net ipam show", "dcos-net ipam show --network dcos --json"],
+  "ipam check": ["dcos-net ipam check", "dcos-net ipam check --network dcos"],
+  "ipam gc": ["dcos-net ipam gc --network dcos --dry-run", "dcos-net ipam gc --network dcos --valid attachments.json"],
+  "cni install": ["dcos-net cni install", "dcos-net cni install --dir /usr/lib/cni --as bridge,host-local,portmap"],
+  "cni uninstall": ["dcos-net cni uninstall", "dcos-net cni uninstall --dir /usr/lib/cni"],
+  "cni config": [
+    "dcos-net cni config podman --name web >/etc/cni/net.d/87-web.conflist",
+    "dcos-net cni config mesos --name web --subnet 10.9.0.0/24 --subnet fd00:9::/64",
+  ],
+  preflight: ["dcos-net preflight", "dcos-net preflight --json | jq '.[] | select(.works | not)'"],
+  "config show": ["dcos-net config show", "dcos-net --config config.json config show --json"],
+  "config explain": ["dcos-net config explain resync_ms"],
+  lab: [
+    "dcos-net lab up --nodes 3",
+    "dcos-net lab run --node 1 --name web --publish 8080:80 -- dcos-net lab serve --port 80",
+    "dcos-net lab run --node 2 --name client -- sleep 1d",
+    "dcos-net lab status",
+    "dcos-net lab exec --name client -- dcos-net lab fetch http://9.0.0.2/",
+    "dcos-net lab exec --node 2 -- ip route",
+    "dcos-net lab down",
+  ],
+  "lab up": [
+    "dcos-net lab up --nodes 3",
+    "dcos-net lab up --lab two --overlay dev=10.90.0.0/16 --overlay shop=10.91.0.0/16,fd00:91::/64,isolated",
+  ],
+  "lab run": [
+    "dcos-net lab run --node 1 --name web --publish 8080:80 -- dcos-net lab serve --port 80",
+    "dcos-net lab run --node 2 --name shell --attach -- bash",
+  ],
+  "lab exec": [
+    "dcos-net lab exec --name client -- ping -c 3 9.0.0.2",
+    "dcos-net lab exec --node 2 -- ip route show table all",
+  ],
+  "lab status": ["dcos-net lab status", "dcos-net lab status --json | jq .containers"],
+  "lab list": ["dcos-net lab list"],
+  "lab stop": ["dcos-net lab stop --name web"],
+  "lab down": ["dcos-net lab down", "dcos-net lab down --lab two"],
+  "lab serve": ["dcos-net lab serve --port 8080 --text hello"],
+  "lab fetch": [
+    "dcos-net lab fetch http://127.0.0.1:8080/",
+    "dcos-net lab fetch --count 10 --wait 5 http://[fd01:b::2]/bytes/1000000",
+  ],
+  completion: [
+    "source <(dcos-net completion bash)",
+    "dcos-net completion zsh >/usr/local/share/zsh/site-functions/_dcos-net",
+  ],
+};
+
+/** Gives every command of the tree below `program` its examples. */
+export function addExamples(program: Command): void {
+  for (const command of program.commands) addTo(command, command.name());
+}
+
+/** Returns what stands for the command in the examples of its group. */
+function addTo(command: Command, path: string): readonly string[] {
+  const below = command.commands.flatMap((child) => addTo(child, `${path} ${child.name()}`).slice(0, 1));
+  const examples = EXAMPLES[path] ?? below;
+  command.addHelpText("after", ["", "Examples:", ...examples.map((line) => `  ${line}`)].join("\n"));
+  return examples;
+}
