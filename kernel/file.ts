@@ -199,8 +199,9 @@ function touch(path: string, modifiedNs: bigint): void {
   systemCall(`set the time of ${path}`, "utimensat", AT_FDCWD, cString(path), new Uint8Array(times.buffer), 0);
 }
 
-/** How long to sleep between two tries for a lock: leases are held for well under a millisecond. */
-const LOCK_RETRY_MS = 1;
+/** How long to sleep between two tries for a lock. The lock is held for a millisecond or two; with shorter sleeps,
+ *  thirty waiters take the processor from the holder. */
+const LOCK_RETRY_MS = 3;
 
 function lock(path: string, waitMs: number): FileLock {
   return polledLock(path, waitMs, (descriptor) => trySystemCall("flock", descriptor, LOCK_EX | LOCK_NB));
