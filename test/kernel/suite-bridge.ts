@@ -34,6 +34,7 @@ export class BridgeBench {
   /** The machine's files, but with locks of this test's own. */
   readonly files: Files = {
     ...linuxFiles,
+    stat: (path) => linuxFiles.stat(this.#own(path)),
     lock: (path, waitMs) => linuxFiles.lock(this.#own(path), waitMs),
     lockByte: (path, offset, waitMs) => linuxFiles.lockByte(this.#own(path), offset, waitMs),
   };
@@ -289,6 +290,12 @@ export function bridgeSuite(open: () => Fixture): void {
       bench.succeed("DEL", config);
     });
 
+    it("DEL takes away the firewall entries of an ADD, whatever its own configuration says", () => {
+      bench.succeed("ADD", bench.config({ ipMasq: true }));
+      bench.succeed("DEL", bench.config());
+      bench.expectNothingLeft();
+    });
+
     it("two interfaces of a container live and go by themselves", () => {
       const config = bench.config();
       bench.succeed("ADD", config);
@@ -428,6 +435,14 @@ export function bridgeSuite(open: () => Fixture): void {
       running.release();
       bench.succeed("GC", config);
       expect(bench.ports()).to.include("veth00000001").and.not.include(name);
+    });
+
+    it("removes firewall entries though nothing says that there ever were any", () => {
+      const config = bench.config({ ipMasq: true, "cni.dev/valid-attachments": [] });
+      bench.succeed("ADD", config);
+      rmSync(join(bench.folder, "firewall.lock"));
+      bench.succeed("GC", config);
+      bench.expectNothingLeft();
     });
 
     it("removes nothing when the runtime gives no list", () => {
