@@ -32,6 +32,8 @@ export interface AgentParts {
   readonly files: Files;
   readonly log: Log;
   readonly clock?: Clock;
+  /** Told after each good pass what stands. */
+  readonly onPass?: (cluster: Cluster, node: string, networks: OverlayReport["desired"]["networks"]) => void;
 }
 
 export interface Agent {
@@ -141,6 +143,7 @@ class RunningAgent implements Agent {
     this.#settled = cluster;
     this.#report = report;
     this.#failure = undefined;
+    this.#parts.onPass?.(cluster, this.#parts.node, report.desired.networks);
     this.#writeStatus(0, this.#now());
   }
 

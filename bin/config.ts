@@ -56,6 +56,16 @@ const level = (fallback: Level, doc: string): Setting<Level> => ({
   accept: (value) => LEVELS.find((name) => name === value),
 });
 
+const SWITCH = ["off", "on"] as const;
+
+const onOff = (fallback: (typeof SWITCH)[number], doc: string): Setting<(typeof SWITCH)[number]> => ({
+  type: `one of ${SWITCH.join(", ")}`,
+  unit: undefined,
+  fallback,
+  doc,
+  accept: (value) => SWITCH.find((word) => word === value),
+});
+
 /** Every setting there is: the one place for its key, type, unit, default and meaning. */
 export const SCHEMA = {
   node: text("", "name of this node in the nodes file; empty stands for the host name"),
@@ -70,6 +80,10 @@ export const SCHEMA = {
   log_level: level("info", "least important lines that the agent logs"),
   kernel_poll_ms: integer(500, "ms", 50, 5000, "how often the agent asks the kernel whether something has changed"),
   nodes_poll_ms: integer(1000, "ms", 100, 60_000, "how often the agent looks whether the nodes file has changed"),
+  docker: onOff("off", "serve `docker network create --driver dcos`, and keep a Docker network for each overlay"),
+  docker_socket: path("/var/run/docker.sock", "where the Docker engine listens"),
+  docker_plugin_socket: path("/run/docker/plugins/dcos.sock", "where Docker finds us; its name is the driver's name"),
+  docker_dir: path("/var/lib/dcos-net/docker", "what is known of Docker's networks and of containers on them"),
   resync_ms: integer(30_000, "ms", 1000, 3_600_000, "longest time between two comparisons of the whole kernel state"),
 } as const satisfies Readonly<Record<string, Setting>>;
 

@@ -3,8 +3,9 @@ import { resolve } from "node:path";
 import type { Command } from "commander";
 import { jsonLog } from "../../lib/log.ts";
 import { startAgent } from "../agent.ts";
-import type { App } from "../app.ts";
+import { type App, bootId } from "../app.ts";
 import type { Config } from "../config.ts";
+import type { DockerParts, DockerService } from "../docker.ts";
 import { requireRoot } from "../self.ts";
 
 interface Options {
@@ -40,13 +41,26 @@ async function runAgent(app: App, options: Options): Promise<void> {
     (line) => void process.stdout.write(line),
   );
   const { kernel, files } = app;
-  const agent = startAgent({ config, node: config.node === "" ? hostname() : config.node, kernel, files, log });
-  process.on("SIGHUP", () => agent.reload());
-  await new Promise<void>((end) => {
-    process.once("SIGTERM", () => end());
-    process.once("SIGINT", () => end());
-  });
-  await agent.stop();
+  const node = config.node === "" ? hostname() : config.node;
+  const docker =
+    config.docker === "on" ? await serveDocker({ config, kernel, files, log, bootId: bootId() }) : undefined;
+  try {
+    const agent = startAgent({ config, node, kernel, files, log, ...(docker && { onPass: docker.update }) });
+    process.on("SIGHUP", () => agent.reload());
+    await new Promise<void>((end) => {
+      process.once("SIGTERM", () => end());
+      process.once("SIGINT", () => end());
+    });
+    await agent.stop();
+  } finally {
+    await docker?.stop();
+  }
+}
+
+/** Loads the part for Docker only where it is wanted. */
+async function serveDocker(parts: DockerParts): Promise<DockerService> {
+  const { startDocker } = await import("../docker.ts");
+  return startDocker(parts);
 }
 
 function withOptions(config: Config, { nodes, node, runDir }: Options): Config {
