@@ -1,4 +1,7 @@
 import { DockerDriver } from "../cnm-driver/driver.ts";
+import { dockerEngine } from "../cnm-driver/engine.ts";
+import type { DockerOverlay } from "../cnm-driver/overlay.ts";
+import { Reconciler } from "../cnm-driver/reconcile.ts";
 import { Repairer } from "../cnm-driver/repair.ts";
 import { openPluginSocket, type PluginSocket } from "../cnm-driver/socket.ts";
 import type { Kernel } from "../kernel/kernel.ts";
@@ -16,6 +19,8 @@ const LEAST_GAP_MS = 500;
 const LONGEST_GAP_MS = 5000;
 const FIRST_RETRY_MS = 1000;
 const LONGEST_RETRY_MS = 10_000;
+/** Longest wait for one answer of the Docker engine. */
+const ENGINE_LIMIT_MS = 10_000;
 
 export interface DockerParts {
   readonly config: Config;
@@ -49,28 +54,19 @@ export async function startDocker(parts: DockerParts): Promise<DockerService> {
 class Service implements DockerService {
   readonly #driver: DockerDriver;
   readonly #socket: PluginSocket;
-  readonly #repairer: Repairer;
-  readonly #loop: Loop;
+  /** One for the kernel, which must not wait for the other's engine. */
+  readonly #loops: readonly Loop[];
   #key = "";
 
-  constructor({ kernel, files, log }: DockerParts, clock: Clock, driver: DockerDriver, socket: PluginSocket) {
+  constructor({ config, kernel, files, log }: DockerParts, clock: Clock, driver: DockerDriver, socket: PluginSocket) {
     this.#driver = driver;
     this.#socket = socket;
-    this.#repairer = new Repairer({ kernel, files, log, driver });
-    this.#loop = startLoop({
-      run: () => this.#pass(),
-      clock,
-      random: Math.random,
-      leastGapMs: LEAST_GAP_MS,
-      longestGapMs: LONGEST_GAP_MS,
-      firstRetryMs: FIRST_RETRY_MS,
-      longestRetryMs: LONGEST_RETRY_MS,
-      onFailure: (error, retryMs) =>
-        log.error("Docker networks not as they should be", {
-          problem: messageOf(error),
-          retryMs: Math.round(retryMs),
-        }),
-    });
+    const repairer = new Repairer({ kernel, files, log, driver });
+    const reconciler = new Reconciler(dockerEngine(config.docker_socket, ENGINE_LIMIT_MS), driver, log);
+    this.#loops = [
+      loopOf(clock, log, driver, (overlays) => repairer.pass(overlays)),
+      loopOf(clock, log, driver, (overlays) => reconciler.pass(overlays, clock.now())),
+    ];
   }
 
   readonly update: DockerService["update"] = (cluster, self, networks) => {
@@ -79,16 +75,34 @@ class Service implements DockerService {
     if (key === this.#key) return;
     this.#key = key;
     this.#driver.overlays.set(overlays);
-    this.#loop.request();
+    for (const loop of this.#loops) loop.request();
   };
 
   async stop(): Promise<void> {
-    await this.#loop.stop();
     await this.#socket.close();
+    await Promise.all(this.#loops.map((loop) => loop.stop()));
   }
+}
 
-  #pass(): void {
-    const overlays = this.#driver.overlays.current();
-    if (overlays !== undefined) this.#repairer.pass(overlays);
-  }
+/** Runs `pass` again and again, once the overlays are known. */
+function loopOf(
+  clock: Clock,
+  log: Log,
+  driver: DockerDriver,
+  pass: (overlays: readonly DockerOverlay[]) => void | Promise<void>,
+): Loop {
+  return startLoop({
+    async run() {
+      const overlays = driver.overlays.current();
+      if (overlays !== undefined) await pass(overlays);
+    },
+    clock,
+    random: Math.random,
+    leastGapMs: LEAST_GAP_MS,
+    longestGapMs: LONGEST_GAP_MS,
+    firstRetryMs: FIRST_RETRY_MS,
+    longestRetryMs: LONGEST_RETRY_MS,
+    onFailure: (error, retryMs) =>
+      log.error("Docker networks not as they should be", { problem: messageOf(error), retryMs: Math.round(retryMs) }),
+  });
 }

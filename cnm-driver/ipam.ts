@@ -158,7 +158,7 @@ function overlayFor(overlays: readonly DockerOverlay[], request: RequestPoolRequ
   const [only, ...others] = fitting;
   if (only !== undefined && others.length === 0) return only;
   const named = pool === undefined ? `some IPv${family} addresses` : formatPrefix(pool);
-  throw new NetError(only === undefined ? "not-found" : "invalid", {
+  throw new NetError("invalid", {
     tried: `give a network ${named}`,
     said: `this node has ${overlays.map((each) => `${each.name} (${describePools(each)})`).join(", ") || "no overlay"}`,
     remedy: "name the overlay with --ipam-opt overlay=NAME, or one of these subnets with --subnet",

@@ -175,7 +175,6 @@ export class DockerNode {
     const pid = running.firstLine;
     await this.machine.run(["kill", `-${signal}`, pid]);
     await this.until(`process ${pid} ends`, async () => (await this.machine.run(["kill", "-0", pid])).code !== 0);
-    await running.stop();
   }
 
   #argv(argv: readonly string[]): string[] {

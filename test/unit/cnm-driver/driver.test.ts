@@ -1,0 +1,330 @@
+import { expect } from "chai";
+import { DockerPlugin, ENDPOINT, NETWORK, OVERLAYS } from "../../support/docker-plugin.ts";
+
+const GENERIC = "com.docker.network.generic";
+const V4 = { AddressSpace: "dcos-local", Pool: "9.0.1.128/25", Gateway: "9.0.1.129/25", AuxAddresses: {} };
+const V6 = { AddressSpace: "dcos-local", Pool: "fd01:b::1:8000:0:0/81", Gateway: "fd01:b::1:8000:0:1/81" };
+const POOL4 = "dcos,9.0.1.128/25";
+const POOL6 = "dcos,fd01:b::1:8000:0:0/81";
+const CREATE_NETWORK = {
+  NetworkID: NETWORK,
+  Options: { "com.docker.network.enable_ipv6": true, [GENERIC]: {} },
+  IPv4Data: [V4],
+  IPv6Data: [V6],
+};
+const BOTH = { NetworkID: NETWORK, EndpointID: ENDPOINT };
+const CREATE_ENDPOINT = {
+  ...BOTH,
+  Interface: { Address: "9.0.1.130/25", AddressIPv6: "fd01:b::1:8000:0:2/81", MacAddress: "" },
+  Options: { "com.docker.network.endpoint.exposedports": [{ Proto: 6, Port: 80 }] },
+};
+const PORTS = [{ Proto: 6, IP: "", Port: 80, HostIP: "", HostPort: 8080, HostPortEnd: 8080 }];
+const PROGRAM = { ...BOTH, Options: { "com.docker.network.portmap": PORTS } };
+const JOIN = { ...BOTH, SandboxKey: "/var/run/docker/netns/0123456789ab", Options: {} };
+
+/** What Docker says and hears while a network is made, a container lives on it, and both go. */
+const LIFE: readonly (readonly [method: string, body: object | undefined, reply: object])[] = [
+  ["Plugin.Activate", undefined, { Implements: ["NetworkDriver", "IpamDriver"] }],
+  ["NetworkDriver.GetCapabilities", undefined, { Scope: "local", ConnectivityScope: "global", GwAllocChecker: false }],
+  ["IpamDriver.GetCapabilities", undefined, { RequiresMACAddress: false, RequiresRequestReplay: false }],
+  [
+    "IpamDriver.GetDefaultAddressSpaces",
+    undefined,
+    { LocalDefaultAddressSpace: "dcos-local", GlobalDefaultAddressSpace: "dcos-global" },
+  ],
+  [
+    "IpamDriver.RequestPool",
+    { AddressSpace: "dcos-local", Pool: "9.0.1.128/25", SubPool: "", Options: null, V6: false },
+    { PoolID: POOL4, Pool: "9.0.1.128/25", Data: {} },
+  ],
+  [
+    "IpamDriver.RequestAddress",
+    { PoolID: POOL4, Address: "", Options: { RequestAddressType: "com.docker.network.gateway" } },
+    { Address: "9.0.1.129/25", Data: {} },
+  ],
+  [
+    "IpamDriver.RequestPool",
+    { AddressSpace: "dcos-local", Pool: "", SubPool: "", Options: { overlay: "dcos" }, V6: true },
+    { PoolID: POOL6, Pool: "fd01:b::1:8000:0:0/81", Data: {} },
+  ],
+  [
+    "IpamDriver.RequestAddress",
+    { PoolID: POOL6, Address: "", Options: { RequestAddressType: "com.docker.network.gateway" } },
+    { Address: "fd01:b::1:8000:0:1/81", Data: {} },
+  ],
+  ["NetworkDriver.CreateNetwork", CREATE_NETWORK, {}],
+  ["NetworkDriver.DiscoverNew", { DiscoveryType: 1, DiscoveryData: { Address: "10.0.0.1", Self: true } }, {}],
+  ["IpamDriver.RequestAddress", { PoolID: POOL4, Address: "", Options: null }, { Address: "9.0.1.130/25", Data: {} }],
+  [
+    "IpamDriver.RequestAddress",
+    { PoolID: POOL6, Address: "", Options: { "com.docker.network.endpoint.name": "web" } },
+    { Address: "fd01:b::1:8000:0:2/81", Data: {} },
+  ],
+  ["NetworkDriver.CreateEndpoint", CREATE_ENDPOINT, { Interface: { MacAddress: "02:42:09:00:01:82" } }],
+  [
+    "NetworkDriver.Join",
+    JOIN,
+    {
+      InterfaceName: { SrcName: "vconeeeeeeeeeee", DstPrefix: "eth" },
+      Gateway: "9.0.1.129",
+      GatewayIPv6: "fd01:b::1:8000:0:1",
+      DisableGatewayService: true,
+    },
+  ],
+  ["NetworkDriver.ProgramExternalConnectivity", PROGRAM, {}],
+  [
+    "NetworkDriver.EndpointOperInfo",
+    BOTH,
+    {
+      Value: {
+        "dcos.overlay": "dcos",
+        "dcos.addresses": ["9.0.1.130/25", "fd01:b::1:8000:0:2/81"],
+        "dcos.host_ports": ["8080->80/tcp"],
+      },
+    },
+  ],
+  ["NetworkDriver.RevokeExternalConnectivity", BOTH, {}],
+  ["NetworkDriver.Leave", BOTH, {}],
+  ["NetworkDriver.DeleteEndpoint", BOTH, {}],
+  ["IpamDriver.ReleaseAddress", { PoolID: POOL4, Address: "9.0.1.130" }, {}],
+  ["IpamDriver.ReleaseAddress", { PoolID: POOL6, Address: "fd01:b::1:8000:0:2" }, {}],
+  ["IpamDriver.ReleaseAddress", { PoolID: POOL4, Address: "9.0.1.129" }, {}],
+  ["IpamDriver.ReleasePool", { PoolID: POOL4 }, {}],
+  ["NetworkDriver.DeleteNetwork", { NetworkID: NETWORK }, {}],
+];
+const BEFORE_JOIN = LIFE.findIndex(([method]) => method === "NetworkDriver.Join");
+const BEFORE_LEAVE = LIFE.findIndex(([method]) => method === "NetworkDriver.Leave");
+
+describe("the Docker drivers on their socket", () => {
+  let plugin: DockerPlugin;
+
+  beforeEach(async () => {
+    plugin = await DockerPlugin.open();
+  });
+  afterEach(() => plugin.close());
+
+  async function live(upTo: number = LIFE.length): Promise<void> {
+    for (const [method, body] of LIFE.slice(0, upTo)) expect((await plugin.call(method, body)).status).to.equal(200);
+  }
+  const tableNames = () =>
+    ["dcos_host_ports", "dcos_masquerade"].filter((name) => plugin.kernel.nftables.chains("ip", name) !== undefined);
+  const names = () => plugin.kernel.links().map(({ name }) => name);
+  const expectNothing = () => {
+    expect(names()).to.deep.equal(["lo"]);
+    expect(tableNames()).to.deep.equal([]);
+    expect(plugin.driver.store.networks()).to.deep.equal([]);
+    expect(plugin.driver.store.endpoints()).to.deep.equal([]);
+    expect(plugin.state()).not.to.include("docker-");
+  };
+
+  it("answer the recorded life of a network and a container word for word, and leave nothing", async () => {
+    for (const [method, body, reply] of LIFE) {
+      expect({ method, ...(await plugin.call(method, body)) }).to.deep.equal({ method, status: 200, body: reply });
+    }
+    expectNothing();
+  });
+
+  it("answer the same when every call comes twice", async () => {
+    for (const [method, body, reply] of LIFE) {
+      const first = await plugin.call(method, body);
+      expect(first.body).to.deep.equal(reply);
+      // A second address would be another one, as it should.
+      if (method === "IpamDriver.RequestAddress" && !JSON.stringify(body).includes("gateway")) continue;
+      if (method === "IpamDriver.RequestPool" && !JSON.stringify(body).includes("9.0.1.128")) continue;
+      expect({ method, ...(await plugin.call(method, body)) }).to.deep.equal({ method, status: 200, body: reply });
+    }
+    expectNothing();
+  });
+
+  it("go on after a restart between any two calls", async () => {
+    for (const [method, body, reply] of LIFE) {
+      expect((await plugin.call(method, body)).body, method).to.deep.equal(reply);
+      await plugin.restart();
+    }
+    expectNothing();
+  });
+
+  it("make bridge, pair, masquerading and host port of a container", async () => {
+    await live(BEFORE_LEAVE - 1);
+    const { kernel } = plugin;
+    const bridge = kernel.link("d-dcos");
+    expect(bridge).to.include({ kind: "bridge", up: true, mtu: 1420, mac: "0a:58:09:00:01:81" });
+    expect(kernel.link("vetheeeeeeeeeee")).to.include({ up: true, mtu: 1420, master: bridge?.index });
+    expect(kernel.link("vetheeeeeeeeeee")?.bridgePort).to.include({ hairpin: true, isolated: false });
+    expect(kernel.link("vconeeeeeeeeeee")).to.include({ mac: "02:42:09:00:01:82", mtu: 1420 });
+    const [port] = kernel.nftables.elements("ip", "dcos_host_ports", "ports") ?? [];
+    expect(port).to.deep.include({ key: ["tcp", "8080"], data: ["9.0.1.130", "80"] });
+    expect(kernel.nftables.elements("ip", "dcos_masquerade", "containers")).to.have.length(1);
+    expect(kernel.nftables.elements("ip6", "dcos_masquerade", "containers")).to.have.length(1);
+  });
+
+  it("make nothing but routes inside the overlay for an internal network", async () => {
+    await plugin.call("NetworkDriver.CreateNetwork", {
+      ...CREATE_NETWORK,
+      Options: { ...CREATE_NETWORK.Options, "com.docker.network.internal": true },
+    });
+    await plugin.call("NetworkDriver.CreateEndpoint", CREATE_ENDPOINT);
+    expect((await plugin.call("NetworkDriver.Join", JOIN)).body).to.deep.equal({
+      InterfaceName: { SrcName: "vconeeeeeeeeeee", DstPrefix: "eth" },
+      StaticRoutes: [
+        { Destination: "9.0.0.0/8", RouteType: 0, NextHop: "9.0.1.129" },
+        { Destination: "fd01:b::/64", RouteType: 0, NextHop: "fd01:b::1:8000:0:1" },
+      ],
+      DisableGatewayService: true,
+    });
+    expect(tableNames()).to.deep.equal([]);
+  });
+
+  it("replace the host ports when they are programmed again, and choose free ones from a range", async () => {
+    await live(BEFORE_JOIN + 1);
+    const program = (ports: object[]) =>
+      plugin.call("NetworkDriver.ProgramExternalConnectivity", {
+        ...BOTH,
+        Options: { "com.docker.network.portmap": ports },
+      });
+    await program(PORTS);
+    const range = { Proto: 17, Port: 53, HostIP: "0.0.0.0", HostPort: 9000, HostPortEnd: 9001 };
+    expect((await program([range, { ...range, Port: 54 }])).status).to.equal(200);
+    const ports = plugin.kernel.nftables.elements("ip", "dcos_host_ports", "ports") ?? [];
+    expect(ports.map(({ key, data }) => [...key, ...data].join(" ")).sort()).to.deep.equal([
+      "udp 9000 9.0.1.130 53",
+      "udp 9001 9.0.1.130 54",
+    ]);
+    expect((await program([0, 1, 2].map((more) => ({ ...range, Port: 53 + more })))).body["Err"]).to.include(
+      "from 9000 to 9001",
+    );
+  });
+
+  it("refuse a host port that another container has, naming it", async () => {
+    await live(BEFORE_LEAVE - 1);
+    const other = { NetworkID: NETWORK, EndpointID: "f".repeat(64) };
+    const Interface = { Address: "9.0.1.131/25", AddressIPv6: "", MacAddress: "02:42:09:00:01:99" };
+    expect((await plugin.call("NetworkDriver.CreateEndpoint", { ...other, Interface })).body).to.deep.equal({});
+    expect((await plugin.call("NetworkDriver.Join", { ...JOIN, ...other })).body).not.to.have.property("GatewayIPv6");
+    const refused = await plugin.call("NetworkDriver.ProgramExternalConnectivity", { ...PROGRAM, ...other });
+    expect(refused.status).to.equal(500);
+    expect(refused.body["Err"]).to.include("host port 8080/tcp").and.to.include(ENDPOINT);
+    expect((await plugin.call("NetworkDriver.DeleteEndpoint", other)).status).to.equal(200);
+    expect(plugin.kernel.nftables.elements("ip", "dcos_host_ports", "ports")).to.have.length(1);
+  });
+
+  it("take an address that Docker gives back from an endpoint of which it never told", async () => {
+    await live(BEFORE_LEAVE - 1);
+    await plugin.call("IpamDriver.ReleaseAddress", { PoolID: POOL4, Address: "9.0.1.130" });
+    expect(plugin.driver.store.endpoints()).to.deep.equal([]);
+    expect(names()).to.deep.equal(["lo", "d-dcos"]);
+    expect(tableNames()).to.deep.equal([]);
+  });
+
+  it("remove the endpoints that are left of a network with it", async () => {
+    await live(BEFORE_LEAVE - 1);
+    expect((await plugin.call("NetworkDriver.DeleteNetwork", { NetworkID: NETWORK })).status).to.equal(200);
+    expect(names()).to.deep.equal(["lo"]);
+    expect(tableNames()).to.deep.equal([]);
+  });
+
+  it("are content with what they are to remove and don't know", async () => {
+    const known = ["Leave", "DeleteEndpoint", "RevokeExternalConnectivity", "EndpointOperInfo", "DeleteNetwork"];
+    for (const method of known) expect((await plugin.call(`NetworkDriver.${method}`, BOTH)).status).to.equal(200);
+    const address = { PoolID: POOL4, Address: "9.0.1.200" };
+    expect((await plugin.call("IpamDriver.ReleaseAddress", address)).status).to.equal(200);
+    for (const method of ["Join", "CreateEndpoint", "ProgramExternalConnectivity"]) {
+      const { status, body } = await plugin.call(`NetworkDriver.${method}`, CREATE_ENDPOINT);
+      expect(status, method).to.equal(500);
+      expect(body["Err"]).to.include("no record of it").and.to.equal(body["Error"]);
+    }
+  });
+
+  it("tell what is wrong with a request and change nothing", async () => {
+    await live(BEFORE_JOIN);
+    const before = [plugin.state(), names().join()];
+    const generic = (options: object) => ({ ...CREATE_NETWORK, Options: { [GENERIC]: options } });
+    const wrong: readonly (readonly [method: string, body: object | string, said: string])[] = [
+      ["NetworkDriver.Join", "", "cannot decode"],
+      ["NetworkDriver.Join", "{", "cannot decode"],
+      ["NetworkDriver.Join", "[]", "not an object"],
+      ["NetworkDriver.Join", `${'{"a":'.repeat(99)}1${"}".repeat(99)}`, "nested deeper"],
+      ["NetworkDriver.Join", { NetworkID: NETWORK }, "EndpointID: it is missing"],
+      ["NetworkDriver.Join", { NetworkID: NETWORK, EndpointID: "../../etc/passwd" }, "64 hexadecimal digits"],
+      ["NetworkDriver.Join", { NetworkID: 7, EndpointID: ENDPOINT }, "a string"],
+      ["NetworkDriver.CreateNetwork", generic({ bridgename: "x" }), '"bridgename"'],
+      ["NetworkDriver.CreateNetwork", generic({ isolated: "maybe" }), "no truth value"],
+      ["NetworkDriver.CreateNetwork", generic({ "com.docker.network.driver.mtu": "1e9" }), "no MTU"],
+      ["NetworkDriver.CreateNetwork", generic({ "com.docker.network.bridge.name": "a/b" }), "no name of a link"],
+      ["NetworkDriver.CreateNetwork", { ...CREATE_NETWORK, IPv4Data: [{ ...V4, Pool: "10.0.0.0/8" }] }, "9.0.1.128/25"],
+      ["NetworkDriver.CreateNetwork", { ...CREATE_NETWORK, IPv4Data: [V4, V4] }, "subnets"],
+      ["NetworkDriver.CreateNetwork", { ...CREATE_NETWORK, IPv4Data: {} }, "a list"],
+      [
+        "NetworkDriver.CreateEndpoint",
+        { ...CREATE_ENDPOINT, EndpointID: "a".repeat(64), Interface: { Address: "10.0.0.1/25" } },
+        "outside of the network",
+      ],
+      [
+        "NetworkDriver.ProgramExternalConnectivity",
+        { ...BOTH, Options: { "com.docker.network.portmap": [{ Proto: 1, Port: 80 }] } },
+        "6 for TCP",
+      ],
+      ["IpamDriver.RequestPool", { Pool: "10.0.0.0/8", V6: false }, "9.0.1.128/25"],
+      ["IpamDriver.RequestPool", { Pool: "9.0.1.128/25", SubPool: "9.0.0.0/25", V6: false }, "not inside"],
+      ["IpamDriver.RequestAddress", { PoolID: "dcos,x", Address: "" }, "pool id"],
+      ["IpamDriver.RequestAddress", { PoolID: POOL4, Address: "9.0.9.9" }, "9.0.9.9"],
+      ["IpamDriver.RequestAddress", { PoolID: POOL4, Address: "9.0.1.129" }, "gateway"],
+      [
+        "IpamDriver.RequestAddress",
+        { PoolID: POOL4, Address: "9.0.1.200", Options: { RequestAddressType: "com.docker.network.gateway" } },
+        "9.0.1.129",
+      ],
+    ];
+    for (const [method, request, said] of wrong) {
+      const { status, body } = await plugin.call(method, request);
+      expect(status, `${method} ${said}`).to.equal(400);
+      expect(body["Err"]).to.include(said).and.to.equal(body["Error"]);
+    }
+    expect([plugin.state(), names().join()]).to.deep.equal(before);
+  });
+
+  it("name the overlay's pool, its size and its holders when it is used up", async () => {
+    const request = {
+      PoolID: "small,10.64.1.4/30",
+      Address: "",
+      Options: { "com.docker.network.endpoint.name": "web" },
+    };
+    expect((await plugin.call("IpamDriver.RequestAddress", request)).body["Address"]).to.equal("10.64.1.6/30");
+    const { status, body } = await plugin.call("IpamDriver.RequestAddress", request);
+    expect(status).to.equal(500);
+    expect(body["Error"])
+      .to.include("no IP addresses available")
+      .and.to.include("1 address; ")
+      .and.to.include("docker-web-");
+  });
+
+  it("end Docker's search for another pool when the one there is doesn't suit it", async () => {
+    const request = { AddressSpace: "dcos-local", Pool: "", SubPool: "", Options: { overlay: "small" }, V6: false };
+    expect((await plugin.call("IpamDriver.RequestPool", request)).status).to.equal(200);
+    expect((await plugin.call("IpamDriver.RequestPool", request)).body["Error"]).to.include("--subnet 10.64.1.4/30");
+    await plugin.call("IpamDriver.ReleasePool", { PoolID: "small,10.64.1.4/30" });
+    expect((await plugin.call("IpamDriver.RequestPool", request)).status).to.equal(200);
+  });
+
+  it("answer two calls at once for one endpoint alike", async () => {
+    await live(BEFORE_JOIN - 1);
+    const replies = await Promise.all([1, 2].map(() => plugin.call("NetworkDriver.CreateEndpoint", CREATE_ENDPOINT)));
+    expect(replies[0]).to.deep.equal(replies[1]);
+    expect(names()).to.have.members(["lo", "d-dcos", "vetheeeeeeeeeee", "vconeeeeeeeeeee"]);
+  });
+});
+
+describe("the Docker drivers before anything else is ready", () => {
+  it("answer the handshake at once, and what needs the overlays when they are known", async () => {
+    const plugin = await DockerPlugin.open(undefined);
+    try {
+      expect((await plugin.call("Plugin.Activate")).status).to.equal(200);
+      const waiting = plugin.call("IpamDriver.RequestPool", { Pool: "9.0.1.128/25", V6: false });
+      expect((await plugin.call("NetworkDriver.DeleteNetwork", { NetworkID: NETWORK })).status).to.equal(200);
+      plugin.driver.overlays.set(OVERLAYS);
+      expect((await waiting).body["PoolID"]).to.equal(POOL4);
+    } finally {
+      await plugin.close();
+    }
+  });
+});
