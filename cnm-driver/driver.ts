@@ -37,7 +37,6 @@ export class DockerDriver {
   constructor({ kernel, files, clock, log, stateDir, dataDir, bootId }: DriverParts) {
     this.store = new DockerStore(files, stateDir, log);
     this.overlays = readyLater(clock, "the overlays of this node", WAIT_MS);
-    this.network = new NetworkDriver({ kernel, files, clock, store: this.store });
     this.ipam = new IpamDriver({
       place: { files, dataDir, bootId },
       clock,
@@ -45,6 +44,7 @@ export class DockerDriver {
       isKept: (overlay, ip) => this.#isKept(overlay, ip),
       onRelease: (overlay, ip) => this.#released(overlay, ip),
     });
+    this.network = new NetworkDriver({ kernel, files, clock, store: this.store, leases: this.ipam });
     this.#methods = pluginMethods(this.network, this.ipam);
   }
 

@@ -1,5 +1,5 @@
 import { hostMac } from "../cni/mac.ts";
-import type { Kernel, Mac } from "../kernel/kernel.ts";
+import type { Kernel, Mac, Operation } from "../kernel/kernel.ts";
 import type { Prefix } from "../lib/address.ts";
 import { hasErrno, NetError } from "../lib/error.ts";
 
@@ -31,16 +31,15 @@ export function containerEnd(endpoint: string): string {
  *  complete stays, also when its other end is in a container already. Returns true when something was done. */
 export function ensurePair(kernel: Kernel, wish: PairWish): boolean {
   const name = hostEnd(wish.endpoint);
-  const bridge = kernel.link(wish.bridge);
-  const link = kernel.link(name);
-  if (link !== undefined && link.alias === aliasOf(wish.endpoint)) {
-    if (link.up && link.master !== undefined && link.master === bridge?.index) return false;
-    plug(kernel, name, wish);
-    return true;
+  const [error] = kernel.attempt([creation(wish)]);
+  if (error !== undefined && !hasErrno(error, "EEXIST")) throw error;
+  const link = error === undefined ? undefined : kernel.link(name);
+  if (link?.alias === aliasOf(wish.endpoint)) {
+    if (link.up && link.master !== undefined && link.master === kernel.link(wish.bridge)?.index) return false;
+  } else if (error !== undefined) {
+    if (link !== undefined) removeUnlabelled(kernel, name, link.mac, link.alias);
+    kernel.apply([creation(wish)]);
   }
-  if (link !== undefined) removeUnlabelled(kernel, name, link.mac, link.alias);
-  const peer = { name: containerEnd(wish.endpoint), mac: wish.mac, mtu: wish.mtu };
-  kernel.apply([{ do: "link.add", link: { kind: "veth", name, mac: hostMac(name), mtu: wish.mtu, peer } }]);
   plug(kernel, name, wish);
   return true;
 }
@@ -74,6 +73,12 @@ export function macFor(addresses: readonly Prefix[]): Mac {
 /** Not `dcos-net docker …`: so begin the links of CNI containers on a network that is called docker. */
 function aliasOf(endpoint: string): string {
   return `dcos-net-docker ${endpoint}`;
+}
+
+function creation({ endpoint, mac, mtu }: PairWish): Operation {
+  const name = hostEnd(endpoint);
+  const peer = { name: containerEnd(endpoint), mac, mtu };
+  return { do: "link.add", link: { kind: "veth", name, mac: hostMac(name), mtu, peer } };
 }
 
 function plug(kernel: Kernel, dev: string, { endpoint, bridge, isolated }: PairWish): void {

@@ -134,9 +134,10 @@ function encode({ name, overlay, pools, ipv4, ipv6 }: NetworkSpec): Docker.Netwo
     ...(ipv4 ? {} : { EnableIPv4: false }),
     EnableIPv6: ipv6,
     Attachable: true,
+    // Of an IPAM driver that is a plugin, an engine that boots waits for the answer, 15 s a network. It doesn't for a
+    // network driver. The leases are written all the same.
     IPAM: {
-      Driver: DRIVER,
-      Options: { overlay },
+      Driver: "default",
       Config: pools.map(({ subnet, gateway }) => ({ Subnet: subnet, Gateway: gateway })),
     },
     Options: { overlay },

@@ -84,6 +84,33 @@ export class IpamDriver {
     ]);
   }
 
+  /** Writes down that `holder` has an address that another IPAM driver has given. Throws `conflict` when it is leased. */
+  hold(overlay: string, address: Ip, holder: string): void {
+    const { place, isKept } = this.#parts;
+    const taken = leasesOf(place, overlay, address.family).locked((leases) => {
+      const owner = { id: heldBy(holder), ifname: "docker" };
+      if (leases.of(owner.id).some(({ ip }) => equalIp(ip, address)) || leases.reserve(address, owner)) return false;
+      if (isKept(overlay, address)) return true;
+      // Nobody has it: it is left from before the engine or this machine went down.
+      for (const lease of leases.all()) if (equalIp(lease.ip, address)) leases.release(lease);
+      return !leases.reserve(address, owner);
+    });
+    if (!taken) return;
+    throw new NetError("conflict", {
+      tried: `give ${formatIp(address)} of overlay ${overlay} to endpoint ${holder.slice(0, 12)}`,
+      said: "another container has it",
+      remedy: "start the container again, or remove the other one",
+    });
+  }
+
+  /** Gives back what {@link hold} has written down for `holder`; nothing to give back is fine. */
+  drop(overlay: string, address: Ip, holder: string): void {
+    leasesOf(this.#parts.place, overlay, address.family).lockedIfPresent((leases) => {
+      const own = leases.of(heldBy(holder)).filter(({ ip }) => equalIp(ip, address));
+      for (const lease of own) leases.release(lease);
+    });
+  }
+
   /** Gives back leases of `overlay` that nothing is known of and that are much older than Docker takes to start a
    *  container. Returns them. */
   collect(overlay: string): Ip[] {
@@ -197,6 +224,11 @@ function gatewayOf({ pool, gateway }: DockerPool, wish: Ip | undefined): Ip {
 
 function answer(ip: Ip, pool: Prefix): object {
   return { Address: formatPrefix({ ip, length: pool.length }), Data: {} };
+}
+
+/** The holder of a lease by its endpoint's id. */
+function heldBy(endpoint: string): string {
+  return `docker-${endpoint}`;
 }
 
 /** Who holds a lease: the container's name, as far as Docker tells it, and what makes it the only one. */

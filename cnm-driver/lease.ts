@@ -5,6 +5,8 @@ import { NetError } from "../lib/error.ts";
 import type { Files } from "../lib/files.ts";
 import type { DockerPool } from "./overlay.ts";
 
+/** Name of the pools of our IPAM driver, by which the network driver knows them. */
+export const ADDRESS_SPACE = "dcos-local";
 /** Longest wait for the lock of a pool's leases, milliseconds: it is held for less than one. */
 const LOCK_WAIT_MS = 5000;
 

@@ -1,5 +1,6 @@
 import type { Section } from "../cni/config.ts";
 import type { IpamDriver } from "./ipam.ts";
+import { ADDRESS_SPACE } from "./lease.ts";
 import type { NetworkDriver } from "./network.ts";
 import type { DockerOverlay } from "./overlay.ts";
 import { readNetworkId } from "./request.ts";
@@ -45,7 +46,7 @@ export function pluginMethods(network: NetworkDriver, ipam: IpamDriver): Readonl
     ["IpamDriver.GetCapabilities", nothing({ RequiresMACAddress: false, RequiresRequestReplay: false })],
     [
       "IpamDriver.GetDefaultAddressSpaces",
-      nothing({ LocalDefaultAddressSpace: "dcos-local", GlobalDefaultAddressSpace: "dcos-global" }),
+      nothing({ LocalDefaultAddressSpace: ADDRESS_SPACE, GlobalDefaultAddressSpace: "dcos-global" }),
     ],
     ["IpamDriver.RequestPool", overlays((request, known) => ipam.requestPool(request, known))],
     ["IpamDriver.ReleasePool", body((request) => ipam.releasePool(request))],

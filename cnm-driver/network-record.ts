@@ -1,6 +1,7 @@
 import { contains, equalIp, equalPrefix, formatIp, formatPrefix, parsePrefix } from "../lib/address.ts";
 import { NetError } from "../lib/error.ts";
 import { macFor } from "./endpoint-link.ts";
+import { ADDRESS_SPACE } from "./lease.ts";
 import { isInternal, readNetworkOptions } from "./network-options.ts";
 import { type DockerOverlay, describePools, overlayNamed } from "./overlay.ts";
 import type { EndpointRecord, NetworkRecord } from "./record.ts";
@@ -31,6 +32,7 @@ export function networkRecord(
     internal: isInternal(options),
     isolated,
     masquerade,
+    foreignIpam: pools.some(({ addressSpace }) => addressSpace !== ADDRESS_SPACE),
     pools: own,
     createdAt: now,
   };

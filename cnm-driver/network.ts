@@ -6,8 +6,9 @@ import { NetError } from "../lib/error.ts";
 import type { Files } from "../lib/files.ts";
 import { ensureBridge, removeBridge } from "./bridge.ts";
 import { closePorts, protect, unprotect } from "./endpoint-firewall.ts";
-import { containerEnd, ensurePair, removePair } from "./endpoint-link.ts";
+import { containerEnd, ensurePair, hasPair, removePair } from "./endpoint-link.ts";
 import { chooseHostPorts } from "./host-port-choice.ts";
+import type { IpamDriver } from "./ipam.ts";
 import { endpointRecord, networkRecord, refuseOtherEndpoint, refuseOtherNetwork } from "./network-record.ts";
 import { type DockerOverlay, overlayNamed } from "./overlay.ts";
 import type { EndpointRecord, NetworkRecord } from "./record.ts";
@@ -26,6 +27,8 @@ export interface NetworkParts {
   readonly files: Files;
   readonly clock: Clock;
   readonly store: DockerStore;
+  /** Leases of networks whose addresses another IPAM driver gives. */
+  readonly leases: Pick<IpamDriver, "hold" | "drop">;
 }
 
 /** Docker's network driver protocol. Every method may be called twice, after a restart, and for what was never or is no
@@ -75,8 +78,10 @@ export class NetworkDriver {
     const record = known ?? endpointRecord(request, network, clock.now());
     refuseOtherEndpoint(record, request);
     const mtu = network.mtu ?? overlayNamed(overlays, network.overlay).mtu;
-    store.putEndpoint(record);
     try {
+      // Before the record, which would make an abandoned lease of the address look alive.
+      this.#hold(network, record);
+      store.putEndpoint(record);
       this.#connect(record, network, mtu);
     } catch (error) {
       if (known === undefined) this.forget(record);
@@ -115,7 +120,7 @@ export class NetworkDriver {
     const endpoint = this.#endpoint(request);
     const overlay = overlayNamed(overlays, network.overlay);
     const joined = { ...endpoint, joined: true };
-    this.#connect(joined, network, network.mtu ?? overlay.mtu);
+    if (!hasPair(kernel, endpoint.id)) this.#connect(joined, network, network.mtu ?? overlay.mtu);
     store.putEndpoint(joined);
     protect(kernel, files, { network, endpoint: joined, inside: overlay.inside });
     return {
@@ -144,7 +149,7 @@ export class NetworkDriver {
     const wanted = readWantedPorts(body);
     const network = this.#network(request);
     const endpoint = this.#endpoint(request);
-    if (network.internal) return {};
+    if (network.internal || wanted.length + endpoint.ports.length === 0) return {};
     closePorts(kernel, files, network.overlay, endpoint.id);
     const ports = chooseHostPorts(kernel, files, wanted);
     const programmed = { ...endpoint, ports };
@@ -157,8 +162,9 @@ export class NetworkDriver {
     const { store, kernel, files } = this.#parts;
     const { network, endpoint } = readEndpointRequest(body);
     const overlay = store.network(network)?.overlay;
-    if (overlay !== undefined) closePorts(kernel, files, overlay, endpoint);
     const known = store.endpoint(endpoint);
+    if (known?.ports.length === 0) return {};
+    if (overlay !== undefined) closePorts(kernel, files, overlay, endpoint);
     if (known !== undefined) store.putEndpoint({ ...known, ports: [] });
     return {};
   }
@@ -168,14 +174,34 @@ export class NetworkDriver {
     const { store, kernel, files } = this.#parts;
     removePair(kernel, endpoint.id);
     const overlay = store.network(endpoint.network)?.overlay;
-    if (overlay !== undefined) unprotect(kernel, files, overlay, endpoint.id);
+    // What has left has nothing there any more.
+    if (overlay !== undefined && endpoint.joined) unprotect(kernel, files, overlay, endpoint.id);
     store.removeEndpoint(endpoint.id);
+    this.#drop(store.network(endpoint.network), endpoint);
+  }
+
+  /** A network's IPAM driver gives an address once. Whoever else has it there went with an engine that was killed: of
+   *  such endpoints Docker doesn't tell us. */
+  #hold(network: NetworkRecord, { id, addresses }: EndpointRecord): void {
+    if (!network.foreignIpam) return;
+    const former = this.#parts.store
+      .endpoints(network.id)
+      .filter((endpoint) => endpoint.id !== id && endpoint.addresses.some((address) => addresses.includes(address)));
+    for (const endpoint of former) this.forget(endpoint);
+    for (const address of addresses) this.#parts.leases.hold(network.overlay, parsePrefix(address).ip, id);
+  }
+
+  /** What our own IPAM driver has given, Docker gives back to it; then it may have another holder already. */
+  #drop(network: NetworkRecord | undefined, { id, addresses }: EndpointRecord): void {
+    if (network?.foreignIpam !== true) return;
+    for (const address of addresses) this.#parts.leases.drop(network.overlay, parsePrefix(address).ip, id);
   }
 
   #connect(endpoint: EndpointRecord, network: NetworkRecord, mtu: number): void {
     const { kernel } = this.#parts;
-    ensureBridge(kernel, bridgeWish(network, mtu));
     const { bridge, isolated } = network;
+    // Addresses and settings are looked after by the repair: every question here waits for the kernel's one lock.
+    if (kernel.link(bridge)?.up !== true) ensureBridge(kernel, bridgeWish(network, mtu));
     ensurePair(kernel, { endpoint: endpoint.id, bridge, mac: endpoint.mac, mtu, isolated });
   }
 

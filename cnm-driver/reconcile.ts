@@ -2,6 +2,7 @@ import { messageOf, NetError } from "../lib/error.ts";
 import type { Log } from "../lib/log.ts";
 import type { DockerDriver } from "./driver.ts";
 import { DRIVER, type Engine, type EngineNetwork } from "./engine.ts";
+import { ADDRESS_SPACE } from "./lease.ts";
 import type { DockerOverlay } from "./overlay.ts";
 import { planNetworks } from "./overlay-network.ts";
 
@@ -99,12 +100,13 @@ export class Reconciler {
 }
 
 /** The CreateNetwork call that Docker made for the network. */
-function creationOf({ id, internal, options, pools }: EngineNetwork): Readonly<Record<string, unknown>> {
+function creationOf({ id, internal, options, pools, ipamDriver }: EngineNetwork): Readonly<Record<string, unknown>> {
   const data = pools.map(({ subnet, gateway, aux }) => {
     const length = subnet.slice(subnet.indexOf("/"));
     const prefix = (address: string) => (address.includes("/") ? address : `${address}${length}`);
     const reserved = Object.entries(aux).map(([name, address]) => [name, prefix(address)]);
     return {
+      AddressSpace: ipamDriver === DRIVER ? ADDRESS_SPACE : ipamDriver,
       Pool: subnet,
       ...(gateway === undefined ? {} : { Gateway: prefix(gateway) }),
       AuxAddresses: Object.fromEntries(reserved),

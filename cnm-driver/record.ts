@@ -21,6 +21,8 @@ export interface NetworkRecord {
   /** Containers of the network don't reach each other on this node. */
   readonly isolated: boolean;
   readonly masquerade: boolean;
+  /** The addresses come from another IPAM driver than ours: leases are ours to write, so that they are in one place. */
+  readonly foreignIpam: boolean;
   readonly pools: readonly RecordedPool[];
   /** Milliseconds since 1970. */
   readonly createdAt: number;

@@ -21,6 +21,8 @@ export interface PoolData {
   readonly pool: Prefix;
   readonly gateway: Ip | undefined;
   readonly aux: readonly Ip[];
+  /** The IPAM driver's name for the whole of its pools. */
+  readonly addressSpace: string | undefined;
 }
 
 export interface CreateNetworkRequest {
@@ -160,6 +162,7 @@ function asPoolData(family: 4 | 6): Decode<PoolData> {
     return {
       pool: required(data, "Pool", asFamily(family)),
       gateway: optional(data, "Gateway", asFamily(family))?.ip,
+      addressSpace: optional(data, "AddressSpace", asText),
       aux: Object.keys(aux.fields).map((name) => required(aux, name, asFamily(family)).ip),
     };
   };

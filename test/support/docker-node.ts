@@ -8,6 +8,7 @@ import { INTERNET, Machine, NODE, type Running } from "./peer-machine.ts";
 const ENGINE_SOCKET = "/run/docker.sock";
 const PLUGIN_SOCKET = "/run/docker/plugins/dcos.sock";
 const NODES_FILE = "/etc/dcos-net/nodes.json";
+const CNI_PLUGIN = fileURLToPath(new URL("../../dist/cni/dcos", import.meta.url));
 const EXECUTABLE = fileURLToPath(new URL("../../dist/dcos-net", import.meta.url));
 export const IMAGE = "busybox:test";
 
@@ -143,7 +144,40 @@ export class DockerNode {
     return this.docker("exec", from, "sh", "-c", script);
   }
 
-  /** Removes all containers, and the networks that tests have made. */
+  /** Attaches a namespace to the overlay through CNI, on node 1 or 2, and gives its IPv4 address. */
+  async cni(number: 1 | 2, name: string, overlay = "dcos"): Promise<string> {
+    const env = `CNI_COMMAND=ADD CNI_CONTAINERID=${name} CNI_NETNS=/run/netns/${name} CNI_IFNAME=eth0 CNI_PATH=/opt/cni`;
+    const prefix = number === 1 ? "" : "ip netns exec internet";
+    const result = await this.machine.script(`
+      ip netns add ${name}
+      ${prefix} env ${env} ${CNI_PLUGIN} < /run/cni-n${number}/${overlay}.conf
+    `);
+    const { ip4 } = JSON.parse(result) as { ip4: { ip: string } };
+    return ip4.ip.replace(/\/.*$/, "");
+  }
+
+  /** True when one echo request from a container (`docker`) or a namespace is answered within two seconds. */
+  async pings(from: string, target: string): Promise<boolean> {
+    const ping = target.includes(":") ? "ping6" : "ping";
+    const argv = from.startsWith("netns-")
+      ? ["ip", "netns", "exec", from, "ping", "-c", "1", "-W", "2", target]
+      : this.#argv(["exec", from, ping, "-c", "1", "-W", "2", target]);
+    return (await this.machine.run(argv)).code === 0;
+  }
+
+  /** What of ours is on the node for containers: links, leases, records of endpoints, elements of firewall tables. */
+  async leftovers(): Promise<string[]> {
+    return lines(
+      await this.machine.script(`
+        ip -o link show type veth | grep -oE 'v(eth|con)[0-9a-f]{11}' | sort -u || true
+        find /var/lib/leases-n1/*.docker* -name '9.*' -o -name '10.*' -o -name 'fd*' || true
+        ls /var/lib/dcos-net/docker | grep endpoint || true
+        nft list ruleset | grep -oE 'comment "[^"]*docker[^"]*"' || true
+      `),
+    );
+  }
+
+  /** Removes all containers. */
   async clear(): Promise<void> {
     const ids = lines(await this.docker("ps", "--all", "--quiet"));
     if (ids.length > 0) await this.docker("rm", "--force", ...ids);

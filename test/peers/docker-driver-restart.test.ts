@@ -1,0 +1,110 @@
+import { expect } from "chai";
+import { DockerNode, IMAGE, lines } from "../support/docker-node.ts";
+import { describePeer } from "../support/peer-needs.ts";
+
+const NEEDS = { programs: ["dockerd", "docker", "containerd", "runc", "busybox", "curl", "ping", "iptables"] };
+const HOST_PORT = ["curl", "--silent", "--max-time", "3", "http://127.0.0.1:8080"];
+
+describePeer("Docker containers that outlive engine and agent", NEEDS, function () {
+  this.timeout(240_000);
+  let node: DockerNode;
+
+  before(async () => {
+    node = await DockerNode.start({ liveRestore: true });
+    await node.cni(1, "netns-near");
+    await node.until("the network is there", async () => (await networks()).includes("dcos"));
+  });
+  after(() => node.stop());
+  afterEach(async () => {
+    await node.clear();
+    expect(await node.leftovers()).to.deep.equal([]);
+  });
+
+  const networks = async () => lines(await node.docker("network", "ls", "--format", "{{.Name}}"));
+
+  const RESTARTS: Readonly<Record<string, () => Promise<void>>> = {
+    "the agent is killed and starts": async () => {
+      await node.killAgent();
+      await node.startAgent();
+    },
+    "the agent stops and starts": async () => {
+      await node.stopAgent();
+      await node.startAgent();
+    },
+    "the engine is killed and starts": async () => {
+      await node.killEngine();
+      await node.startEngine();
+    },
+    "the engine stops and starts": async () => {
+      await node.stopEngine();
+      await node.startEngine();
+    },
+    "both are killed and the agent starts first": async () => {
+      await node.killEngine();
+      await node.killAgent();
+      await node.startAgent();
+      await node.startEngine();
+    },
+    "both are killed and the engine starts first, without waiting for the agent": async () => {
+      await node.killAgent();
+      await node.killEngine();
+      await node.startEngine();
+      await node.startAgent();
+    },
+  };
+
+  for (const [what, restart] of Object.entries(RESTARTS)) {
+    it(`go on talking while ${what}, and can be stopped, started and removed afterwards`, async () => {
+      await node.run("web", "--network", "dcos", "-p", "8080:80");
+      const web = await node.address("web");
+      const traffic = node.machine.run(
+        ["sh", "-c", `ip netns exec netns-near ping -q -i 0.1 ${web} & echo $! >/run/ping.pid; wait`],
+        { timeoutMs: 60_000 },
+      );
+      await restart();
+      await node.machine.script("sleep 0.3; kill -INT $(cat /run/ping.pid)");
+      expect((await traffic).stdout).to.match(/ 0% packet loss/);
+      expect(await node.machine.must(HOST_PORT)).to.equal("web\n");
+      await node.run("second", "--network", "dcos");
+      expect(await node.address("second")).not.to.equal(web);
+      await node.docker("stop", "--time", "0", "web");
+      await node.docker("start", "web");
+      expect(await node.pings("netns-near", await node.address("web"))).to.equal(true);
+      expect(await node.machine.must(HOST_PORT)).to.equal("web\n");
+    });
+  }
+});
+
+describePeer("Docker containers that end with their engine", NEEDS, function () {
+  this.timeout(240_000);
+  let node: DockerNode;
+
+  before(async () => {
+    node = await DockerNode.start();
+    await node.until("the network is there", async () => {
+      return lines(await node.docker("network", "ls", "--format", "{{.Name}}")).includes("dcos");
+    });
+  });
+  after(() => node.stop());
+
+  const ENDS: Readonly<Record<string, () => Promise<void>>> = {
+    stopped: () => node.stopEngine(),
+    killed: () => node.killEngine(),
+  };
+
+  for (const [what, end] of Object.entries(ENDS)) {
+    it(`leave nothing when it is ${what}, and start again with it when they are told to`, async () => {
+      const sleeper = ["--network", "dcos", "--ip", "9.0.0.210", "-p", "8080:80", "--stop-signal", "KILL"];
+      await node.docker("run", "--detach", "--name", "web", "--restart", "always", ...sleeper, IMAGE, "sleep", "1000");
+      await end();
+      await node.startEngine();
+      await node.until("the container runs", async () => {
+        return (await node.docker("inspect", "--format", "{{.State.Running}}", "web")) === "true";
+      });
+      expect(await node.address("web")).to.equal("9.0.0.210");
+      expect(await node.pings("web", "9.0.1.1")).to.equal(true);
+      await node.clear();
+      expect(await node.leftovers()).to.deep.equal([]);
+    });
+  }
+});
