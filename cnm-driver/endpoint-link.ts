@@ -44,11 +44,6 @@ export function ensurePair(kernel: Kernel, wish: PairWish): boolean {
   return true;
 }
 
-/** True while Docker has not moved the container's end away, or has moved it back. */
-export function isUnplugged(kernel: Kernel, endpoint: string): boolean {
-  return kernel.link(containerEnd(endpoint)) !== undefined;
-}
-
 /** True when the pair is there, wherever its other end is. */
 export function hasPair(kernel: Kernel, endpoint: string): boolean {
   return kernel.link(hostEnd(endpoint))?.alias === aliasOf(endpoint);
