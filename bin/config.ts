@@ -81,7 +81,7 @@ export const SCHEMA = {
   kernel_poll_ms: integer(500, "ms", 50, 5000, "how often the agent asks the kernel whether something has changed"),
   nodes_poll_ms: integer(1000, "ms", 100, 60_000, "how often the agent looks whether the nodes file has changed"),
   docker: onOff("off", "serve `docker network create --driver dcos`, and keep a Docker network for each overlay"),
-  docker_socket: path("/var/run/docker.sock", "where the Docker engine listens"),
+  docker_engine_socket: path("/var/run/docker.sock", "where the Docker engine listens"),
   docker_plugin_socket: path("/run/docker/plugins/dcos.sock", "where Docker finds us; its name is the driver's name"),
   docker_dir: path("/var/lib/dcos-net/docker", "what is known of Docker's networks and of containers on them"),
   resync_ms: integer(30_000, "ms", 1000, 3_600_000, "longest time between two comparisons of the whole kernel state"),
