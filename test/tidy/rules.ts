@@ -12,8 +12,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   kernel: ["lib"],
   ipam: ["lib"],
   cni: ["lib", "kernel", "ipam"],
+  facts: ["lib"],
+  gossip: ["lib"],
   overlay: ["lib"],
-  bin: ["lib", "kernel", "ipam", "cni", "overlay"],
+  bin: ["lib", "kernel", "ipam", "cni", "overlay", "facts", "gossip"],
 };
 const SHIPPED = new Set(Object.keys(MAY_IMPORT));
 
