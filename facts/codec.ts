@@ -74,21 +74,25 @@ const overlayAssignment = object<OverlayAssignment>({
 const assignmentBody = object<AssignmentBody>({
   node: nodeId,
   epoch: integer(1, UINT53),
-  vtep: object<VtepAssignment>({
-    vni: integer(1, 2 ** 24 - 1),
-    port: portNumber,
-    ip: prefixText(4),
-    ip6: maybe(prefixText(6)),
-    mac: matching(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/, "six lower case bytes such as 70:b3:d5:80:00:01", 17),
-    mtu: maybe(mtu),
-  }),
+  vtep: maybe(
+    object<VtepAssignment>({
+      vni: integer(1, 2 ** 24 - 1),
+      port: portNumber,
+      ip: prefixText(4),
+      ip6: maybe(prefixText(6)),
+      mac: matching(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/, "six lower case bytes such as 70:b3:d5:80:00:01", 17),
+      mtu: maybe(mtu),
+    }),
+  ),
   overlays: overlaysByName,
+  refusal: maybe(text(LIMIT.sentence)),
 });
 
 const statusBody = object<StatusBody>({
   overlay: overlayName,
   state: oneOf("configuring", "ok", "failed"),
   error: maybe(text(LIMIT.sentence)),
+  containers: maybe(integer(0, UINT53)),
 });
 
 const head = {

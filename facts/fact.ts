@@ -64,9 +64,12 @@ export interface AssignmentBody {
   readonly node: string;
   /** Leadership that decided it; whatever a lower one said doesn't count. 1 … 2^53−1. */
   readonly epoch: number;
-  readonly vtep: VtepAssignment;
-  /** By name. */
+  /** Absent when the node was refused as a whole. */
+  readonly vtep?: VtepAssignment;
+  /** By name; empty when the node was refused as a whole. */
   readonly overlays: readonly OverlayAssignment[];
+  /** Why the node was refused as a whole, with the remedy. */
+  readonly refusal?: string;
 }
 
 export interface VtepAssignment {
@@ -117,6 +120,8 @@ export interface StatusBody {
   readonly state: "configuring" | "ok" | "failed";
   /** Why it failed, in a sentence; absent otherwise. */
   readonly error?: string;
+  /** Containers that are attached to it on the node; absent when that isn't known. */
+  readonly containers?: number;
 }
 
 /** A task that the owner saw. Key: `keyOfTask`. */

@@ -43,6 +43,11 @@ export class Publisher {
     }
   }
 
+  /** True when something is said under this name (`factName`). */
+  says(name: string): boolean {
+    return this.#said.has(name);
+  }
+
   /** Notes that a statement is taken back. */
   take(statement: Pick<Statement, "kind" | "key">): void {
     const name = factName(statement);

@@ -43,9 +43,7 @@ export function clusterOf(facts: ClusterFacts): Cluster | undefined {
 
 function overlaysInUse(network: OverlayNetwork, assignments: readonly AssignmentFact[]): Overlay[] {
   const held = new Set(assignments.flatMap(({ subnets }) => [...subnets.keys()]));
-  return network.overlays
-    .filter(({ enabled, name }) => enabled || held.has(name))
-    .map(({ name, v4, v6, isolated }) => ({ name, v4, v6, isolated }));
+  return network.overlays.filter(({ enabled, name }) => enabled || held.has(name));
 }
 
 /** Two nodes can't be behind one address. The leader's word on whose it is comes before the nodes' own. */

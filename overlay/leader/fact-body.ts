@@ -1,8 +1,8 @@
 import type { AssignmentBody, OverlayAssignment } from "../../facts/fact.ts";
 import { formatPrefix, networkOf, type Prefix, parsePrefix } from "../../lib/address.ts";
-import type { NodeSubnets, OverlayRange } from "../cluster.ts";
-import type { OverlayDefinition, OverlayNetwork } from "./network.ts";
-import type { AssignmentFact, NetworkFact } from "./types.ts";
+import type { NodeSubnets, Overlay, OverlayRange } from "../cluster.ts";
+import type { OverlayNetwork } from "./network.ts";
+import type { AssignmentFact, NetworkFact, Refusal } from "./types.ts";
 
 /** Settings of the tunnel that are the same on all nodes and not the leader's. */
 export interface Tunnel {
@@ -12,15 +12,17 @@ export interface Tunnel {
 
 /**
  * An assignment as the body of a fact that gossip carries. Each has all overlays with their ranges, so that a node
- * needs only its own to know the configuration. Undefined when there is nothing to tell the others: the node was
- * refused as a whole, or another one has its address now.
+ * needs only its own to know the configuration. A node that was refused as a whole is told why. Undefined when another
+ * one has its address now.
  */
 export function assignmentBody(
   assignment: AssignmentFact,
   network: OverlayNetwork,
   { vni, port }: Tunnel,
 ): AssignmentBody | undefined {
-  const { node, epoch, vtep, address } = assignment;
+  const { node, epoch, vtep, address, refused } = assignment;
+  const whole = refused.find(({ overlay }) => overlay === undefined);
+  if (vtep === undefined && whole !== undefined) return { node, epoch, overlays: [], refusal: sentenceOf(whole) };
   if (vtep === undefined || address === undefined) return undefined;
   return {
     node,
@@ -34,6 +36,7 @@ export function assignmentBody(
       ...(network.vtepMtu !== undefined && { mtu: network.vtepMtu }),
     },
     overlays: network.overlays.map((overlay) => overlayPart(overlay, assignment)),
+    ...(whole && { refusal: sentenceOf(whole) }),
   };
 }
 
@@ -50,7 +53,7 @@ export function assignmentOfBody({ node, epoch, vtep, overlays }: AssignmentBody
     epoch,
     address: undefined,
     address6: undefined,
-    vtep: { ip: parsePrefix(vtep.ip), ip6: prefixOf(vtep.ip6), mac: vtep.mac },
+    vtep: vtep && { ip: parsePrefix(vtep.ip), ip6: prefixOf(vtep.ip6), mac: vtep.mac },
     subnets,
     wish: {
       allocateSubnet: subnets.size > 0,
@@ -61,8 +64,9 @@ export function assignmentOfBody({ node, epoch, vtep, overlays }: AssignmentBody
   };
 }
 
-/** The configuration as a node knows it from its own assignment. */
-export function networkOfBody({ epoch, vtep, overlays }: AssignmentBody): NetworkFact {
+/** The configuration as a node knows it from its own assignment; undefined when the node was refused as a whole. */
+export function networkOfBody({ epoch, vtep, overlays }: AssignmentBody): NetworkFact | undefined {
+  if (vtep === undefined) return undefined;
   const ip6 = prefixOf(vtep.ip6);
   return {
     epoch,
@@ -78,7 +82,7 @@ export function networkOfBody({ epoch, vtep, overlays }: AssignmentBody): Networ
   };
 }
 
-function overlayPart(overlay: OverlayDefinition, { subnets, wish, refused }: AssignmentFact): OverlayAssignment {
+function overlayPart(overlay: Overlay, { subnets, wish, refused }: AssignmentFact): OverlayAssignment {
   const { name, v4, v6, isolated, enabled } = overlay;
   const held = subnets.get(name);
   const refusal = refused.find((each) => each.overlay === name);
@@ -92,8 +96,12 @@ function overlayPart(overlay: OverlayDefinition, { subnets, wish, refused }: Ass
     enabled,
     mesosBridge: held !== undefined && wish.mesosBridge,
     dockerBridge: held !== undefined && wish.dockerBridge,
-    ...(refusal && { refusal: `${refusal.key}: ${refusal.reason}; ${refusal.remedy}` }),
+    ...(refusal && { refusal: sentenceOf(refusal) }),
   };
+}
+
+function sentenceOf({ key, reason, remedy }: Refusal): string {
+  return `${key}: ${reason}; ${remedy}`;
 }
 
 function rangeText({ subnet, nodeLength }: OverlayRange): { subnet: string; prefix: number } {

@@ -11,12 +11,6 @@ import {
   unusableProblem,
 } from "../subnet.ts";
 
-/** An overlay of the configuration. */
-export interface OverlayDefinition extends Overlay {
-  /** False: nodes that have a subnet keep it, no other node gets one. The addresses stay reserved. */
-  readonly enabled: boolean;
-}
-
 /** The leader's configuration: what DC/OS calls `dcos_overlay_network`. */
 export interface OverlayNetwork {
   readonly vtepSubnet: Prefix;
@@ -26,7 +20,7 @@ export interface OverlayNetwork {
   /** MTU of the tunnel device, bytes; as the overlay's when undefined. */
   readonly vtepMtu: number | undefined;
   /** In the order of the configuration. */
-  readonly overlays: readonly OverlayDefinition[];
+  readonly overlays: readonly Overlay[];
 }
 
 const NETWORK_KEYS = ["vtep_subnet", "vtep_subnet6", "vtep_mac_oui", "vtep_mtu", "overlays"] as const;
@@ -113,8 +107,8 @@ function readOui(section: Section): string | undefined {
   return oui;
 }
 
-function readOverlays(section: Section): { overlays: OverlayDefinition[]; spaces: NamedPrefix[] } {
-  const overlays: OverlayDefinition[] = [];
+function readOverlays(section: Section): { overlays: Overlay[]; spaces: NamedPrefix[] } {
+  const overlays: Overlay[] = [];
   const spaces: NamedPrefix[] = [];
   const owners = new Map<string, string>();
   const sections = section.sections("overlays", MOST_OVERLAYS) ?? [];
@@ -166,7 +160,7 @@ function readRange(section: Section, key: string, lengthKey: string, family: Fam
   return range;
 }
 
-function requireVtepSubnet6(section: Section, overlays: readonly OverlayDefinition[]): void {
+function requireVtepSubnet6(section: Section, overlays: readonly Overlay[]): void {
   const names = overlays.filter(({ v6 }) => v6 !== undefined).map(({ name }) => name);
   if (names.length > 0 && !section.has("vtep_subnet6")) {
     section.problem("vtep_subnet6", `is required, because ${names.join(", ")} has IPv6 addresses`);

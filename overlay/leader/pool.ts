@@ -1,7 +1,8 @@
 import { type Family, formatPrefix, type Ip, networkOf, type Prefix, sizeOf, widthOf } from "../../lib/address.ts";
+import type { Overlay } from "../cluster.ts";
 import { blockCount, rangeOf } from "../subnet.ts";
 import { countTaken, isTaken, lowestFree, release, type Taken, take } from "./interval.ts";
-import type { OverlayDefinition, OverlayNetwork } from "./network.ts";
+import type { OverlayNetwork } from "./network.ts";
 
 /** Something handed out to nodes, one piece each: tunnel endpoint addresses, or the subnets of an overlay. Pieces are
  *  numbered from the start of the space; the lowest free one is handed out, as the reference does. Immutable. */
@@ -86,7 +87,7 @@ function endpoints(space: Prefix, family: Family): Pool {
   return { key: poolKey(family), space: networkOf(space), length: widthOf(family), least: 1n, most, taken: [] };
 }
 
-function subnets(overlay: OverlayDefinition, family: Family): Pool[] {
+function subnets(overlay: Overlay, family: Family): Pool[] {
   const range = rangeOf(overlay, family);
   if (range === undefined) return [];
   const most = blockCount(range.subnet, range.nodeLength) - 1n;

@@ -1,8 +1,8 @@
 import { contains, type Family, formatIp, formatPrefix, type Prefix } from "../../lib/address.ts";
 import { NetError } from "../../lib/error.ts";
-import type { NodeSubnets, OverlayRange } from "../cluster.ts";
+import type { NodeSubnets, Overlay, OverlayRange } from "../cluster.ts";
 import { overlayOf, rangeOf } from "../subnet.ts";
-import type { OverlayDefinition, OverlayNetwork } from "./network.ts";
+import type { OverlayNetwork } from "./network.ts";
 import { emptyPools, endpointPiece, misfit, poolKey } from "./pool.ts";
 import { type Draft, type NodeRecord, putRecord, type Registry, registryOf } from "./registry.ts";
 
@@ -101,7 +101,7 @@ function addressObstacles(records: readonly NodeRecord[], next: OverlayNetwork):
 }
 
 function withdrawalObstacles(
-  overlay: OverlayDefinition,
+  overlay: Overlay,
   family: Family,
   holders: readonly NodeRecord[],
   containers: ContainerCount,
@@ -131,7 +131,7 @@ function withdrawalObstacles(
 }
 
 function misfitObstacles(
-  overlay: OverlayDefinition,
+  overlay: Overlay,
   family: Family,
   range: OverlayRange,
   holders: readonly NodeRecord[],

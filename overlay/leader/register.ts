@@ -1,7 +1,6 @@
 import { contains, equalIp, type Family, formatIp, formatPrefix, type Ip, type Prefix } from "../../lib/address.ts";
-import type { NodeSubnets } from "../cluster.ts";
+import type { NodeSubnets, Overlay } from "../cluster.ts";
 import { overlayOf, rangeOf, vtepMac } from "../subnet.ts";
-import type { OverlayDefinition } from "./network.ts";
 import { handOut, type Pool, poolKey } from "./pool.ts";
 import { type Draft, type NodeRecord, putRecord } from "./registry.ts";
 import type { NodeFact, Refusal } from "./types.ts";
@@ -115,7 +114,7 @@ function addSubnets(
   return { ...record, subnets };
 }
 
-function missingFamilies(overlay: OverlayDefinition, held: NodeSubnets | undefined): Family[] {
+function missingFamilies(overlay: Overlay, held: NodeSubnets | undefined): Family[] {
   return ([4, 6] as const).filter((family) => {
     const has = family === 4 ? held?.v4 : held?.v6;
     return has === undefined && rangeOf(overlay, family) !== undefined;

@@ -1,8 +1,8 @@
 import { formatIp, formatPrefix, halves, type Prefix } from "../../lib/address.ts";
-import type { NodeSubnets } from "../cluster.ts";
+import type { NodeSubnets, Overlay } from "../cluster.ts";
 import { bridgeName } from "../subnet.ts";
 import { assignmentOf } from "./assignment.ts";
-import type { OverlayDefinition, OverlayNetwork } from "./network.ts";
+import type { OverlayNetwork } from "./network.ts";
 import { type PoolUsage, usageOf } from "./pool.ts";
 import type { Registry } from "./registry.ts";
 import type { AssignmentFact, OverlayStatus } from "./types.ts";
@@ -120,7 +120,7 @@ function stateJson({ node, refused }: AssignmentFact, overlay: string, statusOf:
   return reported && withoutEmpty({ error: reported.error, status: reported.status });
 }
 
-function infoJson({ name, v4, v6, enabled }: OverlayDefinition): Json {
+function infoJson({ name, v4, v6, enabled }: Overlay): Json {
   return withoutEmpty({
     enabled,
     name,

@@ -33,7 +33,11 @@ describe("the body of an assignment's fact", () => {
     const addressesOf: ClusterFacts["addressesOf"] = (id) => draft.records.get(id);
     const rest = { addressesOf, ...TUNNEL, overlayMtu: undefined };
     const networks = [{ epoch: 7, network: draft.network }];
-    const read = clusterOf({ networks: bodies.map(networkOfBody), assignments: bodies.map(assignmentOfBody), ...rest });
+    const read = clusterOf({
+      networks: bodies.flatMap((body) => networkOfBody(body) ?? []),
+      assignments: bodies.map(assignmentOfBody),
+      ...rest,
+    });
     expect(read).to.deep.equal(clusterOf({ networks, assignments: meant, ...rest }));
     expect(read?.nodes).to.have.length(3);
     for (const body of bodies) expect(networkOfBody(body)).to.deep.equal(networks[0]);
@@ -45,6 +49,17 @@ describe("the body of an assignment's fact", () => {
     expect(bodies[0]?.overlays[0]).to.include({ subnet: "9.0.0.0/24", mesosBridge: true, dockerBridge: true });
     expect(bodies[2]?.overlays[0]).to.include({ mesosBridge: false }).and.not.to.have.property("subnet");
     expect(bodies[2]?.overlays[0]?.refusal).to.match(/all 2 of overlay x subnet .*; forget nodes/);
+  });
+
+  it("tells a node why it was refused as a whole", () => {
+    const draft = draftOf(registryOf(network(), []));
+    register(draft, node("lost", "9.1.2.3"), () => undefined);
+    const refused = assignmentOf("lost", undefined, draft.refusals.get("lost") ?? [], draft.network, 3);
+    const body = assignmentBody(refused, draft.network, TUNNEL);
+    expect(body).to.deep.include({ node: "lost", epoch: 3, overlays: [] }).and.not.to.have.property("vtep");
+    expect(body?.refusal).to.match(/^address: .*9\.1\.2\.3 lies inside overlay/);
+    expect(body && networkOfBody(body)).to.equal(undefined);
+    expect(body && assignmentOfBody(body).vtep).to.equal(undefined);
   });
 
   it("is not there for a node that got nothing or whose address is somebody else's", () => {
