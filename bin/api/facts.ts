@@ -11,7 +11,7 @@ export interface FactPage {
   readonly next?: string;
 }
 
-const KINDS: readonly FactKind[] = ["node", "assignment", "status", "task"];
+export const FACT_KINDS: readonly FactKind[] = ["node", "assignment", "status", "task"];
 
 /** Every fact that counts, by a name that is unique in the view: statuses of two nodes have one `factName`. */
 const byName = once((snapshot: Snapshot): ReadonlyMap<string, Fact> => {
@@ -29,7 +29,7 @@ const namesOf = once((facts: ReadonlyMap<string, Fact>): readonly string[] => [.
  *  id of the node whose word it is. */
 export function factPage(state: ApiState, query: URLSearchParams): FactPage {
   const { kind: wanted, owner, limit, after } = readQuery(query, ["kind", "owner", "limit", "after"]);
-  const kind = readChoice("kind", wanted, KINDS);
+  const kind = readChoice("kind", wanted, FACT_KINDS);
   const snapshot = state.facts();
   const facts = byName(snapshot);
   const find = (name: string): Fact | undefined => {
