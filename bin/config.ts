@@ -5,7 +5,7 @@ import { nearest } from "./nearest.ts";
 /** Where settings are read from when `--config` names no other file. The file may be missing. */
 export const DEFAULT_CONFIG_FILE = "/etc/dcos-net/config.json";
 const ENVIRONMENT_PREFIX = "DCOS_NET_";
-const ROLES: readonly Role[] = ["master", "agent"];
+export const ROLES: readonly Role[] = ["master", "agent"];
 const LEVELS: readonly Level[] = ["debug", "info", "warn", "error"];
 
 /** Masters hand out subnets when they lead; agents run containers. */
@@ -103,13 +103,18 @@ export const SCHEMA = {
   overlay_network_file: optionalPath(
     "masters: JSON of dcos_overlay_network, the overlays to hand out; empty for those that DC/OS has by default",
   ),
+  overlay_subnets: choice(
+    ["by-role", "yes", "no"],
+    "by-role",
+    "whether this node gets a part of each overlay for containers; by-role: agents do, masters don't",
+  ),
   overlay_store: text(
     "file",
     "masters: where allocations are kept: file, with one master, or zk://[user:password@]host:port,.../path",
     4000,
   ),
   overlay_mtu: integer(0, "bytes", 0, 65_535, "MTU of bridges and containers; 0: derived from the link"),
-  vxlan_vni: integer(1024, "number", 1, 0xffffff, "VXLAN network identifier, the same on all nodes"),
+  vxlan_vni: integer(1024, "number", 1, 16_777_215, "VXLAN network identifier, the same on all nodes"),
   vxlan_port: integer(64_000, "port", 1, 65_535, "UDP port of the tunnel, the same on all nodes"),
   api_address: text("127.0.0.1", "address of the HTTP API; empty: no API"),
   api_port: integer(62_080, "port", 1, 65_535, "port of the HTTP API"),

@@ -168,7 +168,7 @@ export class Membership {
   #learnKnown(record: MemberRecord, known: MemberRecord, source: Source, by: string, absentSeconds: number): void {
     if (!supersedes(record, known)) {
       this.#learnOld(record, known, source, by, absentSeconds);
-    } else if (isChallenge(record, known)) {
+    } else if (this.#isChallenge(record, known)) {
       this.#challenge(record, known);
     } else {
       this.#accept(record, by, absentSeconds * 1000);
@@ -194,6 +194,16 @@ export class Membership {
   #challenge(record: MemberRecord, known: MemberRecord): void {
     this.#options.tell(known.address, record);
     if (++this.#challenged <= PROBED_AT_ONCE) this.#options.probe(known);
+  }
+
+  /** True for a death that is not believed at once: a true one comes after a suspicion that this node heard of long
+   *  enough before, so that the member could answer. */
+  #isChallenge(record: MemberRecord, known: MemberRecord): boolean {
+    if (record.state === "forgotten") return isPresent(known);
+    if (record.state !== "dead" || !isPresent(known)) return false;
+    const suspicion = this.#suspicions.get(record.name);
+    const { now, settings } = this.#options;
+    return suspicion === undefined || now() - suspicion.startedAt < settings.suspicionMinMs / 2;
   }
 
   #accept(record: MemberRecord, by: string, absentMs: number): void {
@@ -252,12 +262,6 @@ export class Membership {
     spread(this.#self, "");
     onRenewal(this.#self, isSuspected);
   }
-}
-
-/** True for a death that is not believed at once: see {@link Membership}. */
-function isChallenge(record: MemberRecord, known: MemberRecord): boolean {
-  if (record.state === "forgotten") return isPresent(known);
-  return record.state === "dead" && known.state === "alive";
 }
 
 function statusOf(record: MemberRecord): Status {

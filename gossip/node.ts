@@ -77,6 +77,7 @@ export class GossipNode {
   #lastStepAt: number;
   #isJoiner = false;
   #equalInARow = 0;
+  #hasCaughtUp = false;
 
   constructor(options: NodeOptions) {
     checkName(options.name);
@@ -155,6 +156,11 @@ export class GossipNode {
   /** The hash of all content, to compare nodes. */
   get summary(): Summary {
     return this.#summary;
+  }
+
+  /** True once another node held the same content as this one: since then nothing is missing here that others know. */
+  get hasCaughtUp(): boolean {
+    return this.#hasCaughtUp;
   }
 
   /** Factor by which the node stretches its own timeouts, 1 to 9: above 1 it has reason to doubt itself. */
@@ -302,8 +308,9 @@ export class GossipNode {
 
   /** Compares contents. Several random peers in a row that have the same show that the rumors have done their work. */
   #compare(from: string, root: Root): void {
-    if (this.#summary.isEqual(root)) this.#equalInARow++;
-    else this.#equalInARow = 0;
+    const isEqual = this.#summary.isEqual(root);
+    this.#equalInARow = isEqual ? this.#equalInARow + 1 : 0;
+    this.#hasCaughtUp ||= isEqual;
     if (this.#equalInARow >= SETTLED_AFTER) this.#rumors.settle();
     this.#reconciler.compare(from, root);
   }

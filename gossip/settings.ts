@@ -50,7 +50,7 @@ const HOUR = 3_600_000;
 
 /** For nodes of one data centre. See README.md for how the figures follow from each other. */
 export const DEFAULT_SETTINGS: Settings = {
-  probeIntervalMs: 500,
+  probeIntervalMs: 300,
   directTimeoutMs: 250,
   probeTimeoutMs: 600,
   indirectProbes: 3,

@@ -3,7 +3,8 @@ import type { Settings } from "./settings.ts";
 /** One suspicion against a member, as this node times it. Starts long; each independent confirmation shortens it
  *  (Lifeguard section IV.B), so that what many see is settled soon and what one sees leaves time to answer. */
 export class Suspicion {
-  readonly #startedAt: number;
+  /** Monotonic time at which this node heard of it. */
+  readonly startedAt: number;
   readonly #needed: number;
   readonly #settings: Settings;
   readonly #from = new Set<string>();
@@ -11,7 +12,7 @@ export class Suspicion {
 
   /** `others` is the number of present members besides this node and the suspected one. */
   constructor(now: number, by: string, others: number, settings: Settings) {
-    this.#startedAt = now;
+    this.startedAt = now;
     this.#settings = settings;
     this.#needed = Math.min(settings.confirmations, others);
     this.#from.add(by);
@@ -35,6 +36,6 @@ export class Suspicion {
     const confirmed = this.#from.size - 1;
     // With nobody else to confirm there is nothing to wait for in full.
     const share = this.#needed === 0 ? 0.5 : Math.log(confirmed + 1) / Math.log(this.#needed + 1);
-    return this.#startedAt + this.#shift + Math.max(least, most - share * (most - least));
+    return this.startedAt + this.#shift + Math.max(least, most - share * (most - least));
   }
 }
