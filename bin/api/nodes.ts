@@ -1,11 +1,13 @@
 import type { AssignmentFact, NodeFact } from "../../facts/fact.ts";
 import type { Snapshot } from "../../facts/view.ts";
+import { parseEndpoint } from "../../gossip/endpoint.ts";
 import type { Status } from "../../gossip/membership.ts";
+import { formatIp, tryParseIp } from "../../lib/address.ts";
 import type { ApiState, MemberState } from "./state.ts";
 
 /** A node as `GET /v1/nodes` shows it. The keys with underscores, `hostname` and `updated` are those of DC/OS. */
 export interface NodeEntry {
-  /** First of its addresses. */
+  /** First of its addresses; empty when none is known. */
   readonly private_ip: string;
   /** Always empty: nobody tells us. */
   readonly public_ips: readonly string[];
@@ -15,7 +17,7 @@ export interface NodeEntry {
   readonly updated?: string;
   readonly id: string;
   readonly role?: "master" | "agent";
-  /** `unknown`: there are facts of it, but gossip knows no such member. */
+  /** `unknown`: gossip knows no such member (any more). */
   readonly status: Status | "unknown";
   /** Since when, RFC 3339 in UTC; for `remembered`, when the snapshot was saved. */
   readonly since?: string;
@@ -43,11 +45,14 @@ export function nodeEntries(state: ApiState): NodeEntry[] {
   const members = new Map<string, MemberState>();
   for (const member of state.members()) if (member.status !== "forgotten") members.set(member.id, member);
   const leader = leaderOf(state)?.id;
-  return [...new Set([...members.keys(), ...nodes.keys()])]
+  const records = state.master()?.leading?.registry.records;
+  // A node that gossip has forgotten still holds what it was assigned.
+  return [...new Set([...members.keys(), ...nodes.keys(), ...assignments.keys(), ...(records?.keys() ?? [])])]
     .map((id): NodeEntry => {
       const fact = nodes.get(id)?.fact;
+      const record = records?.get(id);
       return {
-        ...ownWords(fact, members.get(id)),
+        ...ownWords(fact, members.get(id)?.address ?? (record && formatIp(record.address))),
         id,
         ...standing(members.get(id), state.now()),
         ...part(assignments.get(id)),
@@ -90,10 +95,11 @@ function highestClaim({ nodes }: Snapshot): NodeFact | undefined {
   return best;
 }
 
-function ownWords(fact: NodeFact | undefined, member: MemberState | undefined) {
+/** Until it has said something itself, its address is what others know, with or without a port. */
+function ownWords(fact: NodeFact | undefined, known: string | undefined) {
   if (fact === undefined) {
-    const address = hostOf(member?.address ?? "");
-    return { private_ip: address, public_ips: [], hostname: "", addresses: [address] };
+    const addresses = known === undefined ? [] : [hostOf(known)];
+    return { private_ip: addresses[0] ?? "", public_ips: [], hostname: "", addresses };
   }
   const { name, role, addresses, versions } = fact.body;
   const updated = new Date(fact.observedAt).toISOString();
@@ -124,9 +130,9 @@ function part(assignment: AssignmentFact | undefined) {
   };
 }
 
-/** The host of `10.0.0.1:62501` and `[fd00::1]:62501`. */
+/** The address in `10.0.0.1:62501`, `[fd00::1]:62501` and `10.0.0.1`. */
 function hostOf(endpoint: string): string {
-  return endpoint.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
+  return tryParseIp(endpoint) === undefined ? parseEndpoint(endpoint).host : endpoint;
 }
 
 function order(a: string, b: string): number {
