@@ -88,7 +88,9 @@ export const SCHEMA = {
   cluster_secret_file: optionalPath(
     "file with the secret of the cluster, 16 bytes or more, readable by root only; when set, the node finds the others by gossip and nodes_file isn't read",
   ),
-  old_cluster_secret_file: optionalPath("a second secret that is accepted while the secret is being changed"),
+  old_cluster_secret_file: optionalPath(
+    "file with a second secret that is accepted, while there is one: for changing the secret",
+  ),
   cluster_identity: text("", "name of the cluster; nodes with another one, or with none, are refused; empty for none"),
   role: choice(ROLES, "agent", "agent: runs containers; master: hands out subnets when it leads, has none itself"),
   join: text(

@@ -10,7 +10,7 @@ const OTHERS = 0o077;
 
 export interface SecretFiles {
   readonly secret: string;
-  /** A second secret that is accepted; empty for none. */
+  /** A second secret that is accepted, while the file is there; empty for none. */
   readonly former: string;
   /** Empty for none. */
   readonly identity: string;
@@ -19,7 +19,7 @@ export interface SecretFiles {
 /** The keys of the cluster. Throws a NetError: `not-found` without the file, `permission` when others than its owner may
  *  read it, `invalid` for a secret that is too short. No message holds any of the secret. */
 export function readKeys(files: Files, { secret, former, identity }: SecretFiles): KeyRing {
-  const others = former === "" ? [] : [readKey(files, former, identity)];
+  const others = former === "" || files.stat(former) === undefined ? [] : [readKey(files, former, identity)];
   return { primary: readKey(files, secret, identity), others };
 }
 

@@ -45,7 +45,7 @@ describe("the status of an agent", () => {
     expect(readStatus(linuxFiles, directory)).to.deep.equal(written);
     writeFileSync(statusPath(directory), '{"version": 1, "proc');
     expect(readStatus(linuxFiles, directory)).to.equal(undefined);
-    writeFileSync(statusPath(directory), '{"version": 2}');
+    writeFileSync(statusPath(directory), '{"version": 1}');
     expect(readStatus(linuxFiles, directory)).to.equal(undefined);
   });
 
