@@ -1,13 +1,15 @@
 import { loadSnapshot, saveSnapshot } from "../../gossip/snapshot.ts";
 import type { NodeState } from "../../gossip/state.ts";
-import type { Clock } from "../../lib/clock.ts";
+import type { Cancel, Clock } from "../../lib/clock.ts";
 import { messageOf } from "../../lib/error.ts";
 import type { Files } from "../../lib/files.ts";
 import type { Log } from "../../lib/log.ts";
 import { type Loop, startLoop } from "../../lib/loop.ts";
 
-/** A file of megabytes is not written more often than this, however much changes. */
-const LEAST_GAP_MS = 2000;
+/** Least wait between two saves; a large one waits so many times as long as it took, so that saving costs a hundredth
+ *  of the processor's time at most, however much changes. */
+const LEAST_GAP_MS = 250;
+const GAP_PER_SAVE = 100;
 /** So that its age tells how long the node was away. */
 const LONGEST_GAP_MS = 300_000;
 const FIRST_RETRY_MS = 5000;
@@ -39,6 +41,7 @@ export function formerState(files: Files, path: string, log: Log): NodeState | u
 export class SnapshotKeeper {
   readonly #options: SnapshotKeeperOptions;
   readonly #loop: Loop;
+  #asked: Cancel | undefined;
 
   constructor(options: SnapshotKeeperOptions) {
     const { clock, random, log } = options;
@@ -57,11 +60,17 @@ export class SnapshotKeeper {
 
   /** Something changed. */
   note(): void {
-    this.#loop.request();
+    const { clock } = this.#options;
+    const pauseMs = GAP_PER_SAVE * (this.#loop.status().lastDurationMs ?? 0);
+    this.#asked ??= clock.schedule(pauseMs, () => {
+      this.#asked = undefined;
+      this.#loop.request();
+    });
   }
 
   /** Saves a last time. */
   async stop(): Promise<void> {
+    this.#asked?.();
     await this.#loop.stop();
     try {
       this.#save();

@@ -2,10 +2,13 @@ import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { type Command, Option } from "commander";
 import { systemClock } from "../../lib/clock.ts";
+import { messageOf } from "../../lib/error.ts";
 import { jsonLog, type Log } from "../../lib/log.ts";
-import { startAgent } from "../agent.ts";
+import { type Agent, startAgent } from "../agent.ts";
+import { type Api, startApi } from "../api/server.ts";
 import type { App } from "../app.ts";
-import { startClusterMode } from "../cluster/cluster-mode.ts";
+import { apiStateOf } from "../cluster/api-state.ts";
+import { ClusterMode, startClusterMode } from "../cluster/cluster-mode.ts";
 import type { ClusterSource } from "../cluster-source.ts";
 import { type Config, ROLES, type Role } from "../config.ts";
 import { nodesFileSource } from "../nodes.ts";
@@ -60,20 +63,34 @@ async function runAgent(app: App, options: Options): Promise<void> {
   );
   const { kernel, files } = app;
   const source = await openSource(app, config, log, options.nodes !== undefined);
-  let agent: ReturnType<typeof startAgent>;
+  let agent: Agent;
   try {
     agent = startAgent({ config, source, kernel, files, log });
   } catch (error) {
     await source.stop(false);
     throw error;
   }
+  const api = await openApi(config, source, agent, log);
   process.on("SIGHUP", () => agent.reload());
   const leaving = await new Promise<boolean>((end) => {
     process.once("SIGTERM", () => end(false));
     process.once("SIGINT", () => end(false));
     process.once("SIGUSR1", () => end(true));
   });
+  await api?.stop();
   await agent.stop(leaving);
+}
+
+/** A port that can't be had is told of, and the node goes on without its API: containers need it for nothing. */
+async function openApi(config: Config, source: ClusterSource, agent: Agent, log: Log): Promise<Api | undefined> {
+  const { api_address: address, api_port: port } = config;
+  if (!(source instanceof ClusterMode) || address === "") return undefined;
+  try {
+    return await startApi({ state: apiStateOf(source, agent), address, port, clock: systemClock, log });
+  } catch (error) {
+    log.error("no API", { problem: messageOf(error) });
+    return undefined;
+  }
 }
 
 async function openSource(app: App, config: Config, log: Log, isStatic: boolean): Promise<ClusterSource> {
