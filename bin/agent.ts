@@ -21,6 +21,15 @@ const LEAST_GAP_MS = 2000;
 const FIRST_RETRY_MS = 500;
 /** Below the 5 s in which a foreign deletion must be repaired. */
 const LONGEST_RETRY_MS = 4000;
+/** What there is to say of the loop before it begins. */
+const NO_PASS_YET: LoopStatus = {
+  runs: 0,
+  failures: 0,
+  failuresInARow: 0,
+  lastSuccess: undefined,
+  lastDurationMs: undefined,
+  running: false,
+};
 const REPAIRS_KEPT = 20;
 /** Longest time until a change that needs no pass is in the status. */
 const NEWS_GAP_MS = 250;
@@ -63,7 +72,8 @@ class RunningAgent implements Agent {
   readonly #lock: FileLock;
   readonly #metrics: OverlayMetrics = newOverlayMetrics();
   readonly #keeper: OverlayKeeper;
-  readonly #loop: Loop;
+  /** Begins with the first cluster, so that no pass without one keeps the next waiting. */
+  #loop: Loop | undefined;
   readonly #poll: Cancel;
   readonly #process: ProcessId;
   readonly #startedAt: string;
@@ -95,7 +105,8 @@ class RunningAgent implements Agent {
       throw error;
     }
     log.info("agent started", { node: source.node, cluster: source.origin, pid: own.pid });
-    this.#loop = this.#startLoop();
+    if (source.current() !== undefined) this.#loop = this.#startLoop();
+    else this.#writeStatus(0);
     this.#poll = every(clock, config.kernel_poll_ms, () => this.#lookAtKernel());
     source.watch(() => this.#onNews());
   }
@@ -103,18 +114,18 @@ class RunningAgent implements Agent {
   reload(): void {
     this.#parts.log.info("told to reload");
     this.#parts.source.reload();
-    this.#loop.request();
+    this.#loop?.request();
   }
 
   overlay(): OverlayProgress {
-    return { metrics: this.#metrics, loop: this.#loop.status() };
+    return { metrics: this.#metrics, loop: this.#loop?.status() ?? NO_PASS_YET };
   }
 
   async stop(leaving = false): Promise<void> {
     this.#poll();
     await this.#parts.source.stop(leaving);
     this.#newsDue?.();
-    await this.#loop.stop();
+    await this.#loop?.stop();
     this.#leaveRunDir();
     this.#parts.log.info("agent stopped");
   }
@@ -140,10 +151,7 @@ class RunningAgent implements Agent {
   #pass(): void {
     const { source, log } = this.#parts;
     const known = source.current();
-    if (known === undefined) {
-      this.#writeStatus(0);
-      return;
-    }
+    if (known === undefined) throw new Error("there is no pass before there is a cluster");
     const { cluster, isComplete } = known;
     const report = this.#keeper.reconcile(cluster, source.node, isComplete);
     const objects = changesOf(report);
@@ -166,7 +174,7 @@ class RunningAgent implements Agent {
   #failed(error: unknown, retryMs: number): void {
     this.#failure = messageOf(error);
     this.#parts.log.error("overlay not as it should be", { problem: this.#failure, retryMs: Math.round(retryMs) });
-    this.#writeStatus(this.#loop.status().failuresInARow);
+    this.#writeStatus(this.#loop?.status().failuresInARow ?? 0);
     const cluster = this.#parts.source.current()?.cluster;
     if (cluster !== undefined) this.#parts.source.passed({ cluster, failure: this.#failure });
   }
@@ -174,22 +182,23 @@ class RunningAgent implements Agent {
   #lookAtKernel(): void {
     const { kernel, log } = this.#parts;
     try {
-      if (kernel.changed() || this.#keeper.disturbed()) this.#loop.request();
+      if (kernel.changed() || this.#keeper.disturbed()) this.#loop?.request();
     } catch (error) {
       // A pass reads everything anew, so nothing is lost by not knowing what has changed.
       log.warn("can't ask the kernel for changes", { problem: messageOf(error) });
-      this.#loop.request();
+      this.#loop?.request();
     }
   }
 
   /** Another cluster needs a pass, everything else only needs to be told. */
   #onNews(): void {
     const known = this.#parts.source.current();
-    if (known !== this.#noted) this.#loop.request();
+    if (known !== undefined && this.#loop === undefined) this.#loop = this.#startLoop();
+    else if (known !== this.#noted) this.#loop?.request();
     this.#noted = known;
     this.#newsDue ??= this.#clock.schedule(NEWS_GAP_MS, () => {
       this.#newsDue = undefined;
-      this.#writeStatus(this.#loop.status().failuresInARow);
+      this.#writeStatus(this.#loop?.status().failuresInARow ?? 0);
     });
   }
 

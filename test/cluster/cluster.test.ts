@@ -104,7 +104,7 @@ describeLab("a cluster of three hosts with one master", function () {
         await lab.signal(1, "SIGTERM");
         await lab.start(1);
         await lab.signal(3, "SIGTERM");
-        lab.configure(3, changes(secret));
+        lab.configure(3, { ...before, ...changes(secret) });
         const known = lab.log(1).length;
         await lab.start(3);
         await lab.agree([1, 2], 2, 1);

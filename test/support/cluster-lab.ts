@@ -92,9 +92,9 @@ export class ClusterLab {
     rmSync(this.path(number, "state/facts.snapshot"));
   }
 
-  /** Changes settings of a host's daemon, which must be started anew. */
-  configure(number: number, changes: Readonly<Record<string, string>>): void {
-    writeFileSync(this.path(number, "config.json"), JSON.stringify({ ...this.config(number), ...changes }));
+  /** Gives a host's daemon other settings, which it takes when it is started anew. */
+  configure(number: number, config: Readonly<Record<string, string>>): void {
+    writeFileSync(this.path(number, "config.json"), JSON.stringify(config));
   }
 
   /** Makes the host a new one at its old address. */
