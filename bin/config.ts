@@ -49,7 +49,7 @@ const optionalPath = (doc: string): Setting<string> => {
   };
 };
 
-const choice = <T extends string>(words: readonly T[], fallback: T, doc: string): Setting<T> => ({
+const choice = <const T extends string>(words: readonly T[], fallback: T, doc: string): Setting<T> => ({
   type: `one of ${words.join(", ")}`,
   unit: undefined,
   fallback,
@@ -121,6 +121,16 @@ export const SCHEMA = {
   api_address: text("127.0.0.1", "address of the HTTP API; empty: no API"),
   api_port: integer(62_080, "port", 1, 65_535, "port of the HTTP API"),
   task_dir: optionalPath("directory of YAML and JSON files that define tasks; empty: none"),
+  mesos_agent: text("", "URL of the Mesos agent on this node, such as http://10.0.0.5:5051; empty: none"),
+  mesos_master: text(
+    "",
+    "where the leading Mesos master is found: zk://[user:password@]host:port,.../mesos or URLs of masters; empty: none",
+    4000,
+  ),
+  mesos_scheme: choice(["http", "https"], "http", "how masters found through ZooKeeper are spoken to"),
+  mesos_ca_file: optionalPath("certificates (PEM) that Mesos' own must come from; empty: the system's"),
+  mesos_verify: choice(["yes", "no"], "yes", "whether certificates of Mesos are checked; no trusts whoever answers"),
+  mesos_token_file: optionalPath("file with the Authorization header for Mesos: token=..., Bearer ...; empty: none"),
   docker_socket: optionalPath("socket of the Docker engine whose containers are tasks; empty: none"),
 } as const satisfies Readonly<Record<string, Setting>>;
 

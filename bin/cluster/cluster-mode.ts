@@ -20,7 +20,7 @@ import { OwnFacts } from "./own-facts.ts";
 import { clusterKeys, holdStateDir, overlayNetwork, type Prepared, prepare } from "./prepare.ts";
 import { Settling } from "./settling.ts";
 import { formerState, SnapshotKeeper } from "./snapshot-keeper.ts";
-import { TaskSources } from "./sources.ts";
+import { TaskSources, type TaskVoice } from "./sources.ts";
 import { openStore } from "./store.ts";
 
 /** Wait of a change for others that come with it, before the cluster is computed anew, milliseconds. */
@@ -126,7 +126,8 @@ export class ClusterMode implements ClusterSource {
       ...{ path: snapshotPath(config.state_dir), state: () => member.gossip.state(), files, log, ...times },
     });
     const agent = { id: member.id, addresses: underlay };
-    this.sources = new TaskSources({ config, agent, files, ...times }, member, log);
+    const claim = (voice: TaskVoice) => this.#ownFacts.claimTasks(voice);
+    this.sources = new TaskSources({ config, agent, files, ...times, member, log, claim });
     this.#unsubscribe = member.view.subscribe(({ nodes, assignments }) => {
       const lists = [nodes.added, nodes.changed, nodes.removed, assignments.added, assignments.changed];
       this.#isStale ||= [...lists, assignments.removed].some(({ length }) => length > 0);

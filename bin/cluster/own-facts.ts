@@ -2,6 +2,7 @@ import type { NodeBody, OverlayWish, StatusBody } from "../../facts/fact.ts";
 import type { PassOutcome } from "../cluster-source.ts";
 import type { ContainerCounter } from "./containers.ts";
 import type { ClusterMember } from "./member.ts";
+import type { TaskVoice } from "./sources.ts";
 
 /** What a node says of itself that doesn't change while it runs. */
 export interface NodeWord {
@@ -19,6 +20,7 @@ export class OwnFacts {
   readonly #word: NodeWord;
   readonly #containers: ContainerCounter;
   #overlayEpoch: number | undefined;
+  #tasks: TaskVoice = { agents: [] };
   #statuses: readonly StatusBody[] = [];
   /** Overlays of which something is published. */
   #told: readonly string[] = [];
@@ -34,6 +36,13 @@ export class OwnFacts {
   claimOverlay(epoch: number): void {
     if (this.#overlayEpoch === epoch) return;
     this.#overlayEpoch = epoch;
+    this.#sayNode();
+  }
+
+  /** The tasks that this claims to be complete are published. */
+  claimTasks(voice: TaskVoice): void {
+    if (Bun.deepEquals(this.#tasks, voice)) return;
+    this.#tasks = voice;
     this.#sayNode();
   }
 
@@ -64,7 +73,10 @@ export class OwnFacts {
   }
 
   #sayNode(): void {
-    const speaks = { agents: [], ...(this.#overlayEpoch === undefined ? {} : { overlayEpoch: this.#overlayEpoch }) };
+    const speaks = {
+      ...this.#tasks,
+      ...(this.#overlayEpoch === undefined ? {} : { overlayEpoch: this.#overlayEpoch }),
+    };
     this.#member.publisher.put({ kind: "node", key: this.#member.id, body: { ...this.#word, speaks } });
     this.#member.publisher.flush();
   }

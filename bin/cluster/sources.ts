@@ -1,3 +1,4 @@
+import type { NodeVoice } from "../../facts/fact.ts";
 import { publishingSink } from "../../facts/publish-source.ts";
 import type { LocalAgent } from "../../facts/sources/agent.ts";
 import { dockerSource } from "../../facts/sources/docker.ts";
@@ -11,6 +12,7 @@ import type { Files } from "../../lib/files.ts";
 import type { Log } from "../../lib/log.ts";
 import type { Config } from "../config.ts";
 import type { ClusterMember } from "./member.ts";
+import { mesosAgentSource, mesosMasterSource } from "./mesos-sources.ts";
 
 /** Longest wait for an answer of the Docker engine, milliseconds. */
 const DOCKER_LIMIT_MS = 10_000;
@@ -24,6 +26,13 @@ export interface SourceOptions {
   readonly random: () => number;
 }
 
+export interface TaskSourcesOptions extends SourceOptions {
+  readonly member: ClusterMember;
+  readonly log: Log;
+  /** Publishes what this node claims to know completely; called after the tasks that it is about. */
+  readonly claim: (voice: TaskVoice) => void;
+}
+
 /** Every source that there is: what the settings ask for is made, the others give undefined. */
 const SOURCES: readonly ((options: SourceOptions) => Source | undefined)[] = [
   ({ config, agent, files, clock, random }) =>
@@ -34,7 +43,12 @@ const SOURCES: readonly ((options: SourceOptions) => Source | undefined)[] = [
     config.docker_socket === ""
       ? undefined
       : dockerSource({ engine: dockerEngine(config.docker_socket, DOCKER_LIMIT_MS), agent, clock, random }),
+  mesosAgentSource,
+  mesosMasterSource,
 ];
+
+/** Whose tasks this node knows completely. */
+export type TaskVoice = Pick<NodeVoice, "agents" | "masterSince">;
 
 /** How a source does. */
 export interface SourceReport {
@@ -45,19 +59,18 @@ export interface SourceReport {
 
 /** The task sources of this node, publishing what they see. */
 export class TaskSources {
-  readonly #member: ClusterMember;
-  readonly #log: Log;
+  readonly #options: TaskSourcesOptions;
   readonly #running: readonly Running[];
 
-  constructor(options: SourceOptions, member: ClusterMember, log: Log) {
-    this.#member = member;
-    this.#log = log;
+  constructor(options: TaskSourcesOptions) {
+    this.#options = options;
     this.#running = SOURCES.flatMap((make) => make(options) ?? []).map((source) => new Running(source));
   }
 
   start(): void {
-    for (const running of this.#running) running.start(this.#member, this.#log, () => this.#onBegun());
-    this.#onBegun();
+    const { member, log } = this.#options;
+    for (const running of this.#running) running.start(member, log, () => this.#onTold());
+    this.#onTold();
   }
 
   reports(): SourceReport[] {
@@ -69,8 +82,18 @@ export class TaskSources {
   }
 
   /** When every source has told its whole set, what the former self told beyond that is gone. */
-  #onBegun(): void {
-    if (this.#running.every(({ hasBegun }) => hasBegun)) this.#member.forgetUnsaid(["task"]);
+  #onTold(): void {
+    this.#options.claim(this.#voice());
+    if (this.#running.every(({ hasBegun }) => hasBegun)) this.#options.member.forgetUnsaid(["task"]);
+  }
+
+  #voice(): TaskVoice {
+    const voices = this.#running.flatMap(({ source }) => source.voice?.() ?? []);
+    const since = voices.flatMap(({ masterSince }) => masterSince ?? []);
+    return {
+      agents: voices.flatMap(({ agents = [] }) => agents),
+      ...(since.length === 0 ? {} : { masterSince: Math.max(...since) }),
+    };
   }
 }
 
@@ -93,30 +116,30 @@ class Running {
     return { name: this.source.name, tasks: this.#keys.size, problem: this.#problem };
   }
 
-  start(member: ClusterMember, log: Log, onBegun: () => void): void {
+  start(member: ClusterMember, log: Log, onTold: () => void): void {
     const { name } = this.source;
     const sink = publishingSink(member.publisher, (error) => {
       this.#problem = error.message;
       log.warn("task source", { source: name, problem: error.message });
     });
-    this.source.start(this.#counting(sink, onBegun));
+    this.source.start(this.#counting(sink, onTold));
   }
 
-  #counting(sink: SourceSink, onBegun: () => void): SourceSink {
+  #counting(sink: SourceSink, onTold: () => void): SourceSink {
     return {
       replace: (tasks) => {
         this.#problem = undefined;
         this.#keys.clear();
         for (const task of tasks) this.#keys.add(keyOfTask(task));
         sink.replace(tasks);
-        if (this.#hasBegun) return;
         this.#hasBegun = true;
-        onBegun();
+        onTold();
       },
       change: (delta) => {
         for (const ref of delta.removed) this.#keys.delete(taskKey(ref));
         for (const task of delta.put) this.#keys.add(keyOfTask(task));
         sink.change(delta);
+        onTold();
       },
       problem: (error) => sink.problem(error),
     };

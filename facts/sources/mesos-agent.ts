@@ -5,7 +5,7 @@ import { type MesosAgentEntry, MesosCluster, readAgent, readFramework, readTasks
 import { Hostnames, type Resolve } from "./mesos-hostname.ts";
 import { type Caller, callMesos, readBody, refusalOf } from "./mesos-http.ts";
 import { Problems } from "./mesos-problems.ts";
-import { isEmptyDelta, type Source, type SourceSink } from "./source.ts";
+import { isEmptyDelta, type Source, type SourceSink, type SourceVoice } from "./source.ts";
 
 export interface MesosAgentOptions {
   readonly caller: Caller;
@@ -79,6 +79,10 @@ export class MesosAgentSource implements Source {
   /** Id of the agent whose tasks were told completely; undefined before the first answer of a registered agent. */
   get agentId(): string | undefined {
     return this.#agentId;
+  }
+
+  voice(): SourceVoice {
+    return { agents: this.#told && this.#agentId !== undefined ? [this.#agentId] : [] };
   }
 
   start(sink: SourceSink): void {

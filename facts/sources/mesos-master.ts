@@ -8,7 +8,7 @@ import type { Caller } from "./mesos-http.ts";
 import type { LeaderFinder } from "./mesos-leader.ts";
 import { Problems } from "./mesos-problems.ts";
 import { DEFAULT_LIMITS, type SubscribeLimits, subscribe } from "./mesos-subscribe.ts";
-import { isEmptyDelta, type Source, type SourceSink } from "./source.ts";
+import { isEmptyDelta, type Source, type SourceSink, type SourceVoice } from "./source.ts";
 
 export interface MesosMasterOptions {
   readonly caller: Caller;
@@ -52,6 +52,8 @@ export class MesosMasterSource implements Source {
   #wake: () => void = () => {};
   #running: Promise<void> | undefined;
   #since: number | undefined;
+  /** When the last snapshot came, whether its stream still runs or not. */
+  #snapshotAt: number | undefined;
   #lastEvent: number | undefined;
   #eventCount = 0;
   #failures = 0;
@@ -94,6 +96,11 @@ export class MesosMasterSource implements Source {
     this.#hostnames.stop();
     await this.#options.leader.stop();
     await this.#running;
+  }
+
+  /** Kept while the stream is away: until somebody else has a newer snapshot, ours is the master's last word. */
+  voice(): SourceVoice {
+    return { masterSince: this.#complete ? this.#snapshotAt : undefined };
   }
 
   status(): MesosMasterStatus {
@@ -144,6 +151,7 @@ export class MesosMasterSource implements Source {
     this.#events.apply(event);
     if (event["type"] !== "SUBSCRIBED") return;
     this.#since = now;
+    this.#snapshotAt = now;
     this.#known = true;
     this.#problems.clear("subscribe");
     this.#hostnames.retain(this.#cluster.hostnames());

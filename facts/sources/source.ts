@@ -20,10 +20,18 @@ export interface SourceSink {
   problem(error: NetError): void;
 }
 
+/** The part of a node's claims (NodeVoice) that one source can answer for. */
+export interface SourceVoice {
+  readonly agents?: readonly string[];
+  readonly masterSince?: number | undefined;
+}
+
 /** A place where tasks are seen: the Mesos agent, the leading Mesos master, the Docker engine, a directory of files. */
 export interface Source {
   /** For messages and metrics: `docker`, `file`, `mesos-agent`, `mesos-master`. */
   readonly name: string;
+  /** Whose tasks the sink has been told completely, for the node's claim; sources without it claim nothing. */
+  voice?(): SourceVoice;
   /** Begins to report; once only. What fails is told to the sink, not thrown, and tried again. */
   start(sink: SourceSink): void;
   /** Reports nothing more from the moment of the call; resolves when connections, watches and timers are closed. */
