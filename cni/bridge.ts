@@ -14,6 +14,7 @@ import {
   gatewayPrefixes,
   joinBridge,
 } from "./container-link.ts";
+import { wasFirewallUsed } from "./firewall-lock.ts";
 import { ipamAdd, ipamDel, ipamStatus } from "./ipam.ts";
 import type { Call, Host, Plugin } from "./protocol.ts";
 import { readMesosNetworkInfo, readRuntimeRequest } from "./request.ts";
@@ -165,7 +166,7 @@ function del(call: Call, host: Host): void {
   const failures: unknown[] = [];
   const steps = [
     () => disconnect(host.kernel(), container, call),
-    () => loadRare().unprotect(host, call),
+    () => (wasFirewallUsed(host.files) ? loadRare().unprotect(host, call) : undefined),
     () => (config.ipam === undefined ? undefined : ipamDel(call, host, config.ipam.type)),
   ];
   for (const step of steps) {

@@ -12,19 +12,15 @@ import {
   placeOf,
   removal,
 } from "./firewall-commands.ts";
+import { withFirewallLock } from "./firewall-lock.ts";
 import { describeHolder, type Owner, ownerComment } from "./firewall-owner.ts";
-
-const LOCK_DIRECTORY = "/run/dcos-net";
-const LOCK = `${LOCK_DIRECTORY}/firewall.lock`;
-/** Milliseconds. Holders take one or two, so this is a queue of thousands. */
-const LOCK_WAIT_MS = 30_000;
 
 /** Makes all entries, at most one of a table, in one transaction. Throws `conflict` naming the holder when another
  *  container has one of their keys, and changes nothing then; what the same owner, or a former holder of its
  *  addresses, has left behind is replaced. */
 export function addFirewall(kernel: Kernel, files: Files, entries: readonly FirewallEntry[]): void {
   if (entries.length === 0) return;
-  locked(files, () => {
+  withFirewallLock(files, () => {
     const nft = kernel.nftables;
     try {
       nft.run(entries.flatMap((entry) => (hasRivals(nft, entry) ? replacement(nft, entry) : creation(nft, entry))));
@@ -137,7 +133,7 @@ function removeWhere(
   isGone: (element: HeldElement) => boolean,
 ): HeldElement[] {
   if (tables.every(({ family, name }) => nft.chains(family, name) === undefined)) return [];
-  return locked(files, () => {
+  return withFirewallLock(files, () => {
     const removed: HeldElement[] = [];
     const commands = tables.flatMap((table) => {
       const present = nft.chains(table.family, table.name);
@@ -157,14 +153,4 @@ function readTable(nft: Nftables, table: FirewallTable, present: readonly string
   return sets
     .filter(({ onlyWith }) => onlyWith === undefined || present.some((chain) => chain.startsWith(onlyWith)))
     .flatMap((set) => (nft.elements(family, name, set.name) ?? []).map((element) => ({ ...element, set: set.name })));
-}
-
-function locked<T>(files: Files, action: () => T): T {
-  files.makeDirectory(LOCK_DIRECTORY);
-  const lock = files.lock(LOCK, LOCK_WAIT_MS);
-  try {
-    return action();
-  } finally {
-    lock.release();
-  }
 }

@@ -2,11 +2,12 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
+import { answer } from "../../cni/answer.ts";
 import { lockAttachment } from "../../cni/attachment-lock.ts";
 import { bridgePlugin } from "../../cni/bridge.ts";
 import { hostLinkName } from "../../cni/container-link.ts";
 import { hostMac } from "../../cni/mac.ts";
-import { serve } from "../../cni/protocol.ts";
+import { serve } from "../../cni/serve.ts";
 import { linuxFiles } from "../../kernel/file.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import { formatIp, formatPrefix, parsePrefix } from "../../lib/address.ts";
@@ -26,6 +27,7 @@ export interface Answer {
 }
 
 const plugin = bridgePlugin("dcos", "under test", true);
+const PROGRAM = { name: "dcos", load: () => ({ plugin, answer }) };
 
 /** A host namespace, a container namespace and the leases of one test. */
 export class BridgeBench {
@@ -34,6 +36,7 @@ export class BridgeBench {
   /** The machine's files, but with locks of this test's own. */
   readonly files: Files = {
     ...linuxFiles,
+    stat: (path) => linuxFiles.stat(this.#own(path)),
     lock: (path, waitMs) => linuxFiles.lock(this.#own(path), waitMs),
     lockByte: (path, offset, waitMs) => linuxFiles.lockByte(this.#own(path), offset, waitMs),
   };
@@ -67,7 +70,7 @@ export class BridgeBench {
 
   call(verb: string, config: Config, env: Env = {}, files = this.files): Answer {
     let printed = "";
-    const exitCode = serve(plugin, {
+    const exitCode = serve(PROGRAM, {
       env: {
         CNI_COMMAND: verb,
         CNI_CONTAINERID: "c1",
@@ -289,6 +292,12 @@ export function bridgeSuite(open: () => Fixture): void {
       bench.succeed("DEL", config);
     });
 
+    it("DEL takes away the firewall entries of an ADD, whatever its own configuration says", () => {
+      bench.succeed("ADD", bench.config({ ipMasq: true }));
+      bench.succeed("DEL", bench.config());
+      bench.expectNothingLeft();
+    });
+
     it("two interfaces of a container live and go by themselves", () => {
       const config = bench.config();
       bench.succeed("ADD", config);
@@ -428,6 +437,14 @@ export function bridgeSuite(open: () => Fixture): void {
       running.release();
       bench.succeed("GC", config);
       expect(bench.ports()).to.include("veth00000001").and.not.include(name);
+    });
+
+    it("removes firewall entries though nothing says that there ever were any", () => {
+      const config = bench.config({ ipMasq: true, "cni.dev/valid-attachments": [] });
+      bench.succeed("ADD", config);
+      rmSync(join(bench.folder, "firewall.lock"));
+      bench.succeed("GC", config);
+      bench.expectNothingLeft();
     });
 
     it("removes nothing when the runtime gives no list", () => {
