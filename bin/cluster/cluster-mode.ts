@@ -27,6 +27,7 @@ import { openStore } from "./store.ts";
 const GATHER_MS = 20;
 const SETTLE_LOOK_MS = 50;
 const CONTAINERS_LOOK_MS = 10_000;
+const LEADERSHIP_LOOK_MS = 500;
 
 export interface ClusterModeOptions {
   readonly config: Config;
@@ -103,6 +104,8 @@ export class ClusterMode implements ClusterSource {
   #isStale = false;
   #gathering: Cancel | undefined;
   #attempts = 0;
+  /** What was told of leadership last. */
+  #leads = "";
   #onChange = () => {};
 
   constructor(options: ClusterModeParts) {
@@ -133,7 +136,10 @@ export class ClusterMode implements ClusterSource {
       this.#isStale ||= [...lists, assignments.removed].some(({ length }) => length > 0);
     });
     this.sources.start();
-    this.#cancels.push(every(this.#clock, CONTAINERS_LOOK_MS, () => this.#ownFacts.sayStatuses()));
+    this.#cancels.push(
+      every(this.#clock, CONTAINERS_LOOK_MS, () => this.#ownFacts.sayStatuses()),
+      every(this.#clock, LEADERSHIP_LOOK_MS, () => this.#lookAtLeadership()),
+    );
     this.#settle();
     log.info("member of a cluster", { id: member.id, role: config.role, address: prepared.endpoint });
   }
@@ -262,6 +268,14 @@ export class ClusterMode implements ClusterSource {
       const isSame = this.#known?.isComplete === true && Bun.deepEquals(this.#known.cluster, cluster);
       if (cluster !== undefined && !isSame) this.#known = { cluster, isComplete: true };
     }
+    this.#onChange();
+  }
+
+  /** Whether this node leads, and why not, changes without any news of members or facts. */
+  #lookAtLeadership(): void {
+    const leads = `${this.#leadership?.leader()?.epoch ?? ""} ${this.#leadership?.problem() ?? ""}`;
+    if (leads === this.#leads) return;
+    this.#leads = leads;
     this.#onChange();
   }
 

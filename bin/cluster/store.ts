@@ -7,8 +7,8 @@ import type { LeaderStore } from "../../overlay/leader/store.ts";
 import { zooKeeperStore } from "../../overlay/leader/zookeeper-store.ts";
 import { parseZooKeeperUrl } from "../../overlay/leader/zookeeper-url.ts";
 
-/** Silence after which ZooKeeper lets another master lead. */
-const SESSION_MS = 10_000;
+/** Silence after which ZooKeeper lets another master lead: as long as the failure detector's own suspicion and a bit. */
+const SESSION_MS = 6000;
 
 export interface StoreOptions {
   /** `file`, or a ZooKeeper URL. */
@@ -36,10 +36,10 @@ export function openStore({ store, path, self, files, clock, view }: StoreOption
  *  is stored isn't used where assignments are in force. It would give away again what nodes use. */
 function guarded(store: LeaderStore, problem: () => NetError | undefined, view: () => Snapshot): LeaderStore {
   return {
-    async lead(signal) {
+    async lead(signal, onWaiting) {
       const refusal = problem();
       if (refusal !== undefined) throw refusal;
-      const term = await store.lead(signal);
+      const term = await store.lead(signal, onWaiting);
       const inForce = view().assignments.size;
       if (term.stored.network !== undefined || inForce === 0) return term;
       await term.resign();

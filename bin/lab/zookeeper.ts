@@ -43,6 +43,12 @@ export async function startZooKeeper(context: LabContext, layout: LabLayout, bri
     "admin.enableServer=false",
   ];
   files.replace(`${dir}/zoo.cfg`, `${lines.join("\n")}\n`, 0o644);
+  const command = [
+    ...["java", "-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", `${dir}:${JAR}`],
+    ...["org.apache.zookeeper.server.quorum.QuorumPeerMain", `${dir}/zoo.cfg`],
+  ];
+  // For starting it by hand, inside the underlay's namespace, after it was stopped to see what happens.
+  files.replace(`${dir}/command`, command.join("\n"), 0o644);
   const log = openSync(`${dir}/zookeeper.log`, "a", 0o644);
   try {
     const child = await inNamespace(kernel, layout.underlay, (underlay) => {
@@ -51,21 +57,16 @@ export async function startZooKeeper(context: LabContext, layout: LabLayout, bri
         { do: "address.add", address: { dev: bridge, address: parsePrefix(`${ADDRESS}/24`) } },
       ]);
       return underlay.enter(() =>
-        Bun.spawn(
-          [
-            ...["java", "-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", `${dir}:${JAR}`],
-            ...["org.apache.zookeeper.server.quorum.QuorumPeerMain", `${dir}/zoo.cfg`],
-          ],
-          {
-            cwd: dir,
-            env: { PATH: process.env["PATH"] ?? "/usr/sbin:/usr/bin:/sbin:/bin" },
-            stdio: ["ignore", log, log],
-            detached: true,
-          },
-        ),
+        Bun.spawn(command, {
+          cwd: dir,
+          env: { PATH: process.env["PATH"] ?? "/usr/sbin:/usr/bin:/sbin:/bin" },
+          stdio: ["ignore", log, log],
+          detached: true,
+        }),
       );
     });
     child.unref();
+    files.replace(`${dir}/pid`, `${child.pid}\n`, 0o644);
     await untilListening(processOf(child.pid), dir);
   } finally {
     closeSync(log);

@@ -97,7 +97,9 @@ class Runner implements Campaign {
   /** One term from candidacy to its end. */
   async #term(signal: AbortSignal): Promise<void> {
     const { store, log, nodes } = this.#options;
-    const term = await store.lead(signal);
+    const term = await store.lead(signal, () => {
+      this.#problem = undefined;
+    });
     const resign = () => void term.resign();
     signal.addEventListener("abort", resign);
     try {

@@ -7,8 +7,9 @@ export interface LeaderStore {
   /**
    * Resolves when this process has become the leader, however long that takes; rejects with a NetError when the store
    * can't be used. `signal` gives the candidacy up: the promise then rejects, and nothing of the candidacy is left.
+   * `onWaiting` is called when the store is well and another process leads.
    */
-  lead(signal: AbortSignal): Promise<Term>;
+  lead(signal: AbortSignal, onWaiting?: () => void): Promise<Term>;
 }
 
 /** One leadership of one process. */

@@ -39,10 +39,10 @@ const PARALLEL_READS = 64;
  */
 export function zooKeeperStore(options: ZooKeeperStoreOptions): LeaderStore {
   return {
-    async lead(signal) {
+    async lead(signal, onWaiting = () => {}) {
       const session = await ZooKeeperSession.open(options, signal);
       try {
-        const candidate = await elected(session, options, signal);
+        const candidate = await elected(session, options, signal, onWaiting);
         return await beginTerm(session, options, candidate);
       } catch (error) {
         await session.close();
@@ -59,6 +59,7 @@ async function elected(
   session: ZooKeeperSession,
   { url, name, clock, sessionMs }: ZooKeeperStoreOptions,
   signal: AbortSignal,
+  onWaiting: () => void,
 ): Promise<string> {
   const election = `${url.path}/election`;
   await session.makePath(election);
@@ -77,6 +78,7 @@ async function elected(
     // The library keeps every watch that it is given until it fires, so each candidate gets one.
     const isThere = watched === before || (await session.watch(`${election}/${before}`, () => wake()));
     watched = before;
+    onWaiting();
     if (isThere) await earliest(changed, session, clock, sessionMs / 2, signal);
   }
 }

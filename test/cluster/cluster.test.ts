@@ -23,22 +23,6 @@ describeLab("a cluster of three hosts with one master", function () {
     if (this.currentTest?.state === "failed") console.error(ALL.map((number) => lab.log(number)).join("\n"));
   });
 
-  /** Pings from one container to another while `action` runs; the pings' output. */
-  async function pinging(from: string, to: string, action: () => Promise<void>): Promise<string> {
-    const [address, netns] = [await lab.addressOf(to), await lab.netnsOf(from)];
-    const ping = Bun.spawn(["nsenter", `--net=${netns}`, "ping", "-i", "0.02", "-W", "2", address], {
-      stdio: ["ignore", "pipe", "inherit"],
-    });
-    const output = ping.stdout.text();
-    try {
-      await action();
-    } finally {
-      // Only with this signal ping tells what was lost.
-      ping.kill("SIGINT");
-    }
-    return output;
-  }
-
   it("comes from nothing: hosts find each other, get subnets from the leader, and containers talk", async () => {
     await lab.agree(ALL, 3);
     const address = await lab.addressOf("c1");
@@ -53,7 +37,7 @@ describeLab("a cluster of three hosts with one master", function () {
   });
 
   it("loses no packet while its daemons are killed again and again, the leader's too", async () => {
-    const output = await pinging("c2", "c3", async () => {
+    const output = await lab.pinging("c2", "c3", async () => {
       for (const number of [2, 3, 1, 3, 2, 1]) {
         await lab.signal(number, "SIGKILL");
         await lab.start(number);
@@ -66,7 +50,7 @@ describeLab("a cluster of three hosts with one master", function () {
   });
 
   it("loses no packet when its daemons are restarted without what they knew", async () => {
-    const output = await pinging("c2", "c3", async () => {
+    const output = await lab.pinging("c2", "c3", async () => {
       for (const number of [2, 3]) {
         await lab.signal(number, "SIGTERM");
         lab.forgetView(number);
@@ -78,7 +62,7 @@ describeLab("a cluster of three hosts with one master", function () {
   });
 
   it("keeps the rest together while a host is cut off, and is whole again by itself", async () => {
-    const output = await pinging("c1", "c2", async () => {
+    const output = await lab.pinging("c1", "c2", async () => {
       await lab.plug(3, false);
       await lab.agree([1, 2], 2, 1);
       const cutOff = async () => (await lab.node(3)).cluster?.unreachable;
@@ -96,7 +80,7 @@ describeLab("a cluster of three hosts with one master", function () {
     ["cluster identity", () => ({ cluster_identity: "another" })],
   ] as const) {
     it(`refuses a host with another ${what}, and says so once for its address`, async () => {
-      const output = await pinging("c1", "c3", async () => {
+      const output = await lab.pinging("c1", "c3", async () => {
         const secret = join(lab.labs.root, "lab", "other-secret");
         writeFileSync(secret, "another secret of sixteen bytes or more\n", { mode: 0o600 });
         const before = lab.config(3);
@@ -131,7 +115,7 @@ describeLab("a cluster of three hosts with one master", function () {
   }
 
   it("goes on and comes back when all daemons but the master's are restarted while the master is away", async () => {
-    const output = await pinging("c2", "c3", async () => {
+    const output = await lab.pinging("c2", "c3", async () => {
       for (const number of ALL) await lab.signal(number, "SIGKILL");
       for (const number of [2, 3]) await lab.start(number);
       const members = async () => (await lab.node(2)).cluster?.alive;

@@ -56,6 +56,22 @@ export class ClusterLab {
     return (await this.status()).containers.find(({ name }) => name === container)?.netns ?? "";
   }
 
+  /** Pings from one container to another while `action` runs; what ping says. */
+  async pinging(from: string, to: string, action: () => Promise<void>): Promise<string> {
+    const [address, netns] = [await this.addressOf(to), await this.netnsOf(from)];
+    const ping = Bun.spawn(["nsenter", `--net=${netns}`, "ping", "-i", "0.02", "-W", "2", address], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    const output = ping.stdout.text();
+    try {
+      await action();
+    } finally {
+      // Only with this signal ping tells what was lost.
+      ping.kill("SIGINT");
+    }
+    return output;
+  }
+
   async addressOf(container: string): Promise<string> {
     const found = (await this.status()).containers.find(({ name }) => name === container);
     return found?.addresses[0] ?? "no address";
@@ -160,7 +176,35 @@ export class ClusterLab {
   }
 }
 
+/** The ZooKeeper of a lab with `--zk`. */
+export class LabZooKeeper {
+  readonly #directory: string;
+  readonly #netns: string;
+
+  constructor({ labs }: ClusterLab) {
+    this.#directory = join(labs.root, "lab", "zookeeper");
+    this.#netns = join(labs.root, "lab", "underlay");
+  }
+
+  kill(): void {
+    process.kill(Number(readFileSync(join(this.#directory, "pid"), "utf8")), "SIGKILL");
+  }
+
+  start(): void {
+    const command = readFileSync(join(this.#directory, "command"), "utf8").split("\n");
+    const child = Bun.spawn(["nsenter", `--net=${this.#netns}`, ...command], {
+      stdio: ["ignore", "ignore", "ignore"],
+      detached: true,
+    });
+    child.unref();
+    writeFileSync(join(this.#directory, "pid"), String(child.pid));
+  }
+}
+
 /** The line of ping's statistics says that nothing was lost. */
 export function expectNoLoss(output: string): void {
-  expect(output.split("\n").find((line) => line.includes("packets transmitted"))).to.include(" 0% packet loss");
+  const line = output.split("\n").find((each) => each.includes("packets transmitted"));
+  expect(line)
+    .to.match(/^[1-9]/)
+    .and.to.include(" 0% packet loss");
 }
