@@ -90,11 +90,11 @@ class Keeper implements OverlayKeeper {
     const around = surroundings(kernel);
     const desired = this.#desired(cluster, self, around);
     const whole = planOverlay(desired, observe(kernel, around, desired, this.#isolationState(desired)));
-    const plan = removing ? whole : withoutRemovals(whole);
+    const plan = removing ? whole : withoutRemovals(whole, desired.isolation.length > 0);
     const refusals: Refusal[] = [];
     const changes = attempt(refusals, "read CNI configuration", () => this.#fileChanges(desired));
     const files = changes === undefined || removing ? changes : { ...changes, remove: [] };
-    this.#carryOut(plan, desired, files, refusals);
+    this.#carryOut(plan, desired, files, refusals, removing);
     this.#count(cluster, desired, plan, refusals);
     const conflicts = [...plan.conflicts, ...(files?.conflicts ?? [])];
     metrics.conflicts = conflicts.length;
@@ -132,10 +132,19 @@ class Keeper implements OverlayKeeper {
     return cni === undefined ? undefined : cniFileChanges(files, cni.dir, cniFiles(desired.networks, cni.dataDir));
   }
 
-  #carryOut(plan: Plan, desired: Desired, files: CniFileChanges | undefined, refusals: Refusal[]): void {
+  #carryOut(
+    plan: Plan,
+    desired: Desired,
+    files: CniFileChanges | undefined,
+    refusals: Refusal[],
+    removing: boolean,
+  ): void {
     const { kernel, files: disk, cni } = this.#options;
     if (files !== undefined) attempt(refusals, "remove CNI configuration", () => removeCniFiles(disk, files));
-    attempt(refusals, "set up isolation", () => this.#isolate(plan, desired));
+    // A table that was kept for want of knowledge isn't what the commands made, so nothing is noted of it.
+    if (removing || desired.isolation.length > 0) {
+      attempt(refusals, "set up isolation", () => this.#isolate(plan, desired));
+    }
     refusals.push(...operate(kernel, plan.links));
     for (const { path, value } of plan.sysctls) {
       attempt(refusals, `set ${path}`, () => kernel.setSysctl(path, value));
@@ -175,10 +184,12 @@ class Keeper implements OverlayKeeper {
   }
 }
 
-function withoutRemovals(plan: Plan): Plan {
+/** `isWanted`: there is something to isolate. */
+function withoutRemovals(plan: Plan, isWanted: boolean): Plan {
   const kept = (operations: readonly Operation[]) =>
     operations.filter((operation) => !operation.do.endsWith(".delete"));
-  return { ...plan, links: kept(plan.links), local: kept(plan.local), peers: kept(plan.peers) };
+  const isolation = isWanted ? plan.isolation : [];
+  return { ...plan, isolation, links: kept(plan.links), local: kept(plan.local), peers: kept(plan.peers) };
 }
 
 interface Refusal {

@@ -2,8 +2,8 @@ import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 
 // The main job on this machine, in half a minute: three hosts that find each other and get their subnets from a leader,
-// containers on each, traffic between them, and nothing left afterwards. Every step checks what came of it; the first that fails says what to look at, takes the hosts down
-// and ends with status 1. Needs root and dist/dcos-net.
+// containers on each, traffic between them, and nothing left afterwards. Every step checks what came of it; the first
+// that fails says what to look at, takes the hosts down and ends with status 1. Needs root and dist/dcos-net.
 
 const EXECUTABLE = join(import.meta.dir, "../dist/dcos-net");
 const LAB = `demo-${process.pid}`;

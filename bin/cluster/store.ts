@@ -7,7 +7,7 @@ import type { LeaderStore } from "../../overlay/leader/store.ts";
 import { zooKeeperStore } from "../../overlay/leader/zookeeper-store.ts";
 import { parseZooKeeperUrl } from "../../overlay/leader/zookeeper-url.ts";
 
-/** Silence after which ZooKeeper lets another master lead: as long as the failure detector's own suspicion and a bit. */
+/** Silence after which ZooKeeper lets another master lead. */
 const SESSION_MS = 6000;
 
 export interface StoreOptions {

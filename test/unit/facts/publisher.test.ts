@@ -63,6 +63,16 @@ describe("Publisher", () => {
     expect(batches).to.have.length(1);
   });
 
+  it("knows what is said now", () => {
+    const { publisher } = loop();
+    const { kind, key, body } = nodeFact("node-a");
+    expect(publisher.says("node/node-a")).to.equal(false);
+    publisher.put({ kind, key, body });
+    expect(publisher.says("node/node-a")).to.equal(true);
+    publisher.take({ kind, key });
+    expect(publisher.says("node/node-a")).to.equal(false);
+  });
+
   it("takes back what it can no longer say, and says why", () => {
     const { view, publisher, problems, onProblem } = loop();
     const sink = publishingSink(publisher, onProblem);

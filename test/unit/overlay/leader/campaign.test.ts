@@ -22,9 +22,16 @@ class WatchedStore extends MemoryStore {
   tries = 0;
   away = false;
 
-  override async lead(): Promise<MemoryTerm> {
+  /** Another process leads. */
+  taken = false;
+
+  override async lead(_signal?: AbortSignal, onWaiting = () => {}): Promise<MemoryTerm> {
     this.tries += 1;
     if (this.away) throw failure("unavailable", "nobody answers");
+    if (this.taken) {
+      onWaiting();
+      return new Promise(() => {});
+    }
     const term = await super.lead();
     this.terms.push(term);
     return term;
@@ -102,6 +109,17 @@ describe("a campaign", () => {
     expect(campaign.leader()?.epoch).to.equal(1);
     expect(campaign.problem()).to.equal(undefined);
     await campaign.stop();
+  });
+
+  it("has no problem any more while it waits for another to end", async () => {
+    const store = new WatchedStore();
+    store.away = true;
+    const { campaign, clock } = await stage({ store });
+    expect(campaign.problem()).to.include("nobody answers");
+    Object.assign(store, { away: false, taken: true });
+    await settle(clock, 20_000);
+    expect(campaign.problem()).to.equal(undefined);
+    expect(campaign.leader()).to.equal(undefined);
   });
 
   it("resigns when it is stopped, and stands no more", async () => {
