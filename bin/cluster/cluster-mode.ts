@@ -13,7 +13,7 @@ import type { Config } from "../config.ts";
 import { every } from "../every.ts";
 import { VERSION } from "../version.ts";
 import { ContainerCounter } from "./containers.ts";
-import { clusterFromFacts } from "./facts-cluster.ts";
+import { claimedEpoch, clusterFromFacts, isWhole } from "./facts-cluster.ts";
 import { Leadership } from "./leadership.ts";
 import { ClusterMember } from "./member.ts";
 import { OwnFacts } from "./own-facts.ts";
@@ -261,9 +261,10 @@ export class ClusterMode implements ClusterSource {
   /** Computes the cluster anew if what it depends on has changed. A cluster in which this node has no part doesn't take
    *  the place of one in which it has: containers go on talking. */
   #look(): void {
-    if (this.isSettled && this.#isStale) {
+    const view = this.member.view.snapshot();
+    if (this.isSettled && this.#isStale && isWhole(view)) {
       this.#isStale = false;
-      this.#leadership?.yieldTo(this.#highestEpoch());
+      this.#leadership?.yieldTo(claimedEpoch(view));
       const cluster = this.#cluster();
       const isSame = this.#known?.isComplete === true && Bun.deepEquals(this.#known.cluster, cluster);
       if (cluster !== undefined && !isSame) this.#known = { cluster, isComplete: true };
@@ -282,15 +283,6 @@ export class ClusterMode implements ClusterSource {
   #cluster(): Cluster | undefined {
     const { overlay_mtu: mtu } = this.#options.config;
     return clusterFromFacts(this.member.view.snapshot(), this.node, mtu === 0 ? undefined : mtu);
-  }
-
-  /** Of all leaderships that have published everything. */
-  #highestEpoch(): number {
-    let highest = 0;
-    for (const { fact } of this.member.view.snapshot().nodes.values()) {
-      highest = Math.max(highest, fact.body.speaks.overlayEpoch ?? 0);
-    }
-    return highest;
   }
 
   #ownProblem(): string | undefined {

@@ -22,6 +22,21 @@ export function clusterFromFacts(view: Snapshot, self: string, overlayMtu: numbe
   });
 }
 
+/** Greatest epoch of which a leader says that all its assignments are published; 0 when none does. */
+export function claimedEpoch({ nodes }: Snapshot): number {
+  let claimed = 0;
+  for (const { fact } of nodes.values()) claimed = Math.max(claimed, fact.body.speaks.overlayEpoch ?? 0);
+  return claimed;
+}
+
+/** False while a new leader's assignments are on their way and its claim, which comes after them, isn't here: what the
+ *  former leader takes back may be missing then, though nobody is gone. */
+export function isWhole(view: Snapshot): boolean {
+  const claimed = claimedEpoch(view);
+  for (const { body } of view.assignments.values()) if (body.epoch > claimed) return false;
+  return true;
+}
+
 function* assignmentsOf(facts: Iterable<AssignmentFact>) {
   for (const { body } of facts) yield assignmentOfBody(body);
 }

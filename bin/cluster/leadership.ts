@@ -18,8 +18,8 @@ export interface LeadershipOptions {
   readonly store: LeaderStore;
   readonly network: OverlayNetwork;
   readonly tunnel: Tunnel;
-  /** Puts the claim into this node's fact that its assignments are all up to this epoch. */
-  readonly claim: (epoch: number) => void;
+  /** Puts the claim into this node's fact that its assignments are all up to this epoch, or takes it out. */
+  readonly claim: (epoch: number | undefined) => void;
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Log;
@@ -34,13 +34,15 @@ export class Leadership {
   /** What the leader of the present term has decided, for when the configuration changes. */
   readonly #decided = new Map<string, AssignmentFact>();
   #network: OverlayNetwork;
-  #epoch = 0;
+  /** Of the last term whose assignments this node publishes, its former self's included; 0 for none. */
+  #epoch: number;
 
   constructor(options: LeadershipOptions) {
     const { member, store, network, clock, random, log } = options;
     this.#options = options;
     this.#network = network;
     const view = () => member.view.snapshot();
+    this.#epoch = view().nodes.get(member.id)?.fact.body.speaks.overlayEpoch ?? 0;
     this.#campaign = startCampaign({
       store,
       network,
@@ -82,8 +84,10 @@ export class Leadership {
 
   /** Takes back what this node said as leader, once a later one has published everything. */
   yieldTo(epoch: number): void {
-    if (epoch <= this.#epoch || this.leader() !== undefined) return;
-    const { member } = this.#options;
+    if (this.#epoch === 0 || epoch <= this.#epoch || this.leader() !== undefined) return;
+    const { member, claim } = this.#options;
+    this.#epoch = 0;
+    claim(undefined);
     for (const id of this.#decided.keys()) member.publisher.take({ kind: "assignment", key: id });
     this.#decided.clear();
     member.publisher.flush();

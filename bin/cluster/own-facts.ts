@@ -29,11 +29,13 @@ export class OwnFacts {
     this.#member = member;
     this.#word = word;
     this.#containers = containers;
+    // The assignments that its former self published are published still, and so the claim holds.
+    this.#overlayEpoch = member.view.snapshot().nodes.get(member.id)?.fact.body.speaks.overlayEpoch;
     this.#sayNode();
   }
 
-  /** All assignments of this leadership are published. */
-  claimOverlay(epoch: number): void {
+  /** All assignments of this leadership are published; undefined: this node publishes none any more. */
+  claimOverlay(epoch: number | undefined): void {
     if (this.#overlayEpoch === epoch) return;
     this.#overlayEpoch = epoch;
     this.#sayNode();

@@ -29,6 +29,9 @@ describeLab("a cluster of five hosts with three masters and a ZooKeeper", functi
     }
   });
   after(() => lab?.labs.clear());
+  afterEach(function () {
+    if (this.currentTest?.state === "failed") console.error(ALL.map((number) => lab.log(number)).join("\n"));
+  });
 
   /** Numbers of the masters that lead now. */
   const leaders = async (): Promise<number[]> => {

@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { clusterFromFacts, underlayAddresses } from "../../../../bin/cluster/facts-cluster.ts";
+import { claimedEpoch, clusterFromFacts, isWhole, underlayAddresses } from "../../../../bin/cluster/facts-cluster.ts";
 import type { Fact } from "../../../../facts/fact.ts";
 import { FactView } from "../../../../facts/view.ts";
 import { formatIp, formatPrefix, parseIp } from "../../../../lib/address.ts";
@@ -76,6 +76,22 @@ describe("the cluster from facts", () => {
     const refused: Fact = { kind: "assignment", owner: "n1", key: "n4", version: 1, observedAt: 1, body };
     const all = viewOf([...facts(1), refused]).snapshot();
     expect(clusterFromFacts(all, "n1", undefined)?.nodes).to.have.length(3);
+  });
+
+  it("is whole when the leader claims that all its assignments are there", () => {
+    const view = viewOf(facts(4));
+    expect(isWhole(view.snapshot())).to.equal(false);
+    const { body, ...head } = nodeFact("n1");
+    const claim = (epoch: number): Fact => ({
+      ...head,
+      version: 10 + epoch,
+      body: { ...body, speaks: { agents: [], overlayEpoch: epoch } },
+    });
+    view.apply([{ type: "put", fact: claim(3) }]);
+    expect(isWhole(view.snapshot())).to.equal(false);
+    view.apply([{ type: "put", fact: claim(4) }]);
+    expect(isWhole(view.snapshot())).to.equal(true);
+    expect(claimedEpoch(view.snapshot())).to.equal(4);
   });
 
   it("needs an IPv4 address of a node, the first of each family", () => {
