@@ -8,7 +8,7 @@
 MAKEFLAGS += --no-builtin-rules
 
 BUN := node_modules/.bin/bun
-SOURCES := $(shell find bin lib kernel ipam cni cnm-driver overlay -name '*.ts' 2>/dev/null)
+SOURCES := $(shell find bin lib kernel ipam cni cnm-driver overlay facts gossip -name '*.ts' 2>/dev/null)
 
 # `make test TIER=unit TEST=lease` runs one tier, and in it only the tests whose names match.
 TIER ?=
@@ -56,6 +56,11 @@ fuzz: npm ## run the fuzz tests for longer; FUZZ_SECONDS=60 for each target
 	@$(call install,test)
 	@$(MAKE) --no-print-directory build
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) $(BUN) scripts/test.ts --tier fuzz $(if $(TEST),--grep '$(TEST)')
+
+.PHONY: sim
+sim: npm ## simulate a cluster with mishaps; SEED=7, SIM_NODES=30, SIM_SECONDS=60, SIM_RUNS=1
+	@$(BUN) scripts/sim.ts $(if $(SEED),--seed '$(SEED)') $(if $(SIM_NODES),--nodes '$(SIM_NODES)') \
+	  $(if $(SIM_SECONDS),--seconds '$(SIM_SECONDS)') $(if $(SIM_RUNS),--runs '$(SIM_RUNS)')
 
 .PHONY: demo
 demo: npm ## three hosts on this machine, containers on them, traffic between them (as root)

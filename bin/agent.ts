@@ -2,14 +2,15 @@ import { describeOperation } from "../kernel/encode.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { type Cancel, type Clock, systemClock } from "../lib/clock.ts";
 import { messageOf, NetError } from "../lib/error.ts";
-import type { FileLock, FileStat, Files } from "../lib/files.ts";
+import type { FileLock, Files } from "../lib/files.ts";
 import type { Log } from "../lib/log.ts";
-import { type Loop, startLoop } from "../lib/loop.ts";
+import { type Loop, type LoopStatus, startLoop } from "../lib/loop.ts";
 import { type OverlayKeeper, type OverlayReport, overlayKeeper } from "../overlay/apply.ts";
 import type { Cluster } from "../overlay/cluster.ts";
 import { newOverlayMetrics, type OverlayMetrics } from "../overlay/metric.ts";
+import type { ClusterSource, KnownCluster } from "./cluster-source.ts";
 import type { Config } from "./config.ts";
-import { readCluster } from "./nodes.ts";
+import { every } from "./every.ts";
 import { type ProcessId, processOf } from "./process.ts";
 import { type AgentStatus, writeStatus } from "./status-file.ts";
 
@@ -21,13 +22,24 @@ const LEAST_GAP_MS = 2000;
 const FIRST_RETRY_MS = 500;
 /** Below the 5 s in which a foreign deletion must be repaired. */
 const LONGEST_RETRY_MS = 4000;
+/** What there is to say of the loop before it begins. */
+const NO_PASS_YET: LoopStatus = {
+  runs: 0,
+  failures: 0,
+  failuresInARow: 0,
+  lastSuccess: undefined,
+  lastDurationMs: undefined,
+  running: false,
+};
 const REPAIRS_KEPT = 20;
+/** Longest time until a change that needs no pass is in the status. */
+const NEWS_GAP_MS = 250;
 const OBJECTS_NAMED = 20;
 
 export interface AgentParts {
   readonly config: Config;
-  /** Name of this node in the nodes file. */
-  readonly node: string;
+  /** The agent's to stop. */
+  readonly source: ClusterSource;
   readonly kernel: Kernel;
   readonly files: Files;
   readonly log: Log;
@@ -37,15 +49,22 @@ export interface AgentParts {
 }
 
 export interface Agent {
-  /** Reads the nodes file again and makes a pass, whatever has changed. */
+  /** Reads the files of the cluster again and makes a pass, whatever has changed. */
   reload(): void;
-  /** Ends after the present pass. Leaves the kernel as it is, so that containers go on talking. */
-  stop(): Promise<void>;
+  /** What the overlay's passes did so far, for the HTTP API. */
+  overlay(): OverlayProgress;
+  /** Ends after the present pass. Leaves the kernel as it is, so that containers go on talking. With `leaving` the other
+   *  nodes are told that this one goes. */
+  stop(leaving?: boolean): Promise<void>;
 }
 
-/** Starts the daemon of a node: keeps the kernel and the CNI configuration as the nodes file demands. Throws a
- *  NetError when another agent works in the same run directory, or when the nodes file can't be used: there is no
- *  state before it to keep. */
+export interface OverlayProgress {
+  readonly metrics: Readonly<OverlayMetrics>;
+  readonly loop: LoopStatus;
+}
+
+/** Starts the daemon of a node: keeps the kernel and the CNI configuration as the cluster demands. Throws a NetError
+ *  when another agent works in the same run directory. */
 export function startAgent(parts: AgentParts): Agent {
   return new RunningAgent(parts);
 }
@@ -56,22 +75,23 @@ class RunningAgent implements Agent {
   readonly #lock: FileLock;
   readonly #metrics: OverlayMetrics = newOverlayMetrics();
   readonly #keeper: OverlayKeeper;
-  readonly #loop: Loop;
-  readonly #polls: readonly Cancel[];
+  /** Begins with the first cluster, so that no pass without one keeps the next waiting. */
+  #loop: Loop | undefined;
+  readonly #poll: Cancel;
   readonly #process: ProcessId;
   readonly #startedAt: string;
-  #cluster: Cluster;
-  /** What told the nodes file in force, or the refused one, from another. */
-  #nodesFileMark: string;
-  #nodesFileProblem: string | undefined;
   #failure: string | undefined;
   #report: OverlayReport | undefined;
-  #settled: Cluster | undefined;
+  /** What was in force after the last good pass, and when that ended. */
+  #settled: KnownCluster | undefined;
+  #lastSuccess: string | undefined;
+  #noted: KnownCluster | undefined;
+  #newsDue: Cancel | undefined;
   #repaired: AgentStatus["repaired"] = [];
   #repairs = 0;
 
   constructor(parts: AgentParts) {
-    const { config, kernel, files, log, clock = systemClock } = parts;
+    const { config, source, kernel, files, log, clock = systemClock } = parts;
     this.#parts = parts;
     this.#clock = clock;
     this.#startedAt = this.#now();
@@ -81,31 +101,34 @@ class RunningAgent implements Agent {
     files.makeDirectory(config.run_dir);
     this.#lock = holdRunDir(files, config.run_dir, own.pid);
     try {
-      this.#nodesFileMark = markOf(files.stat(config.nodes_file));
-      this.#cluster = readCluster(files, config.nodes_file, parts.node);
       const cni = { dir: config.cni_dir, dataDir: config.data_dir };
       this.#keeper = overlayKeeper({ kernel, files, metrics: this.#metrics, cni });
     } catch (error) {
       this.#leaveRunDir();
       throw error;
     }
-    log.info("agent started", { node: parts.node, nodesFile: config.nodes_file, pid: own.pid });
-    this.#loop = this.#startLoop();
-    this.#polls = [
-      every(clock, config.kernel_poll_ms, () => this.#lookAtKernel()),
-      every(clock, config.nodes_poll_ms, () => this.#lookAtNodesFile()),
-    ];
+    log.info("agent started", { node: source.node, cluster: source.origin, pid: own.pid });
+    if (source.current() !== undefined) this.#loop = this.#startLoop();
+    else this.#writeStatus(0);
+    this.#poll = every(clock, config.kernel_poll_ms, () => this.#lookAtKernel());
+    source.watch(() => this.#onNews());
   }
 
   reload(): void {
     this.#parts.log.info("told to reload");
-    this.#useNodesFile();
-    this.#loop.request();
+    this.#parts.source.reload();
+    this.#loop?.request();
   }
 
-  async stop(): Promise<void> {
-    for (const cancel of this.#polls) cancel();
-    await this.#loop.stop();
+  overlay(): OverlayProgress {
+    return { metrics: this.#metrics, loop: this.#loop?.status() ?? NO_PASS_YET };
+  }
+
+  async stop(leaving = false): Promise<void> {
+    this.#poll();
+    await this.#parts.source.stop(leaving);
+    this.#newsDue?.();
+    await this.#loop?.stop();
     this.#leaveRunDir();
     this.#parts.log.info("agent stopped");
   }
@@ -129,85 +152,81 @@ class RunningAgent implements Agent {
   }
 
   #pass(): void {
-    const cluster = this.#cluster;
-    const report = this.#keeper.reconcile(cluster, this.#parts.node);
+    const { source, log } = this.#parts;
+    const known = source.current();
+    if (known === undefined) throw new Error("there is no pass before there is a cluster");
+    const { cluster, isComplete } = known;
+    const report = this.#keeper.reconcile(cluster, source.node, isComplete);
     const objects = changesOf(report);
-    if (objects.length > 0) this.#parts.log.info("overlay changed", { count: objects.length, objects: some(objects) });
+    if (objects.length > 0) log.info("overlay changed", { count: objects.length, objects: some(objects) });
     // What is missing while the cluster is the same since the last good pass was removed by somebody else.
-    if (this.#settled === cluster && objects.length > 0) {
+    if (this.#settled === known && objects.length > 0) {
       const repair = { at: this.#now(), objects: some(objects) };
       this.#repairs += objects.length;
       this.#repaired = [repair, ...this.#repaired].slice(0, REPAIRS_KEPT);
-      this.#parts.log.warn("foreign change repaired", { count: objects.length, objects: repair.objects });
+      log.warn("foreign change repaired", { count: objects.length, objects: repair.objects });
     }
-    this.#settled = cluster;
+    this.#settled = known;
     this.#report = report;
     this.#failure = undefined;
-    this.#parts.onPass?.(cluster, this.#parts.node, report.desired.networks);
-    this.#writeStatus(0, this.#now());
+    this.#lastSuccess = this.#now();
+    this.#writeStatus(0);
+    source.passed({ cluster, failure: undefined });
+    this.#parts.onPass?.(cluster, source.node, report.desired.networks);
   }
 
   #failed(error: unknown, retryMs: number): void {
     this.#failure = messageOf(error);
     this.#parts.log.error("overlay not as it should be", { problem: this.#failure, retryMs: Math.round(retryMs) });
-    this.#writeStatus(this.#loop.status().failuresInARow, this.#lastSuccess());
+    this.#writeStatus(this.#loop?.status().failuresInARow ?? 0);
+    const cluster = this.#parts.source.current()?.cluster;
+    if (cluster !== undefined) this.#parts.source.passed({ cluster, failure: this.#failure });
   }
 
   #lookAtKernel(): void {
     const { kernel, log } = this.#parts;
     try {
-      if (kernel.changed() || this.#keeper.disturbed()) this.#loop.request();
+      if (kernel.changed() || this.#keeper.disturbed()) this.#loop?.request();
     } catch (error) {
       // A pass reads everything anew, so nothing is lost by not knowing what has changed.
       log.warn("can't ask the kernel for changes", { problem: messageOf(error) });
-      this.#loop.request();
+      this.#loop?.request();
     }
   }
 
-  #lookAtNodesFile(): void {
-    if (markOf(this.#parts.files.stat(this.#parts.config.nodes_file)) !== this.#nodesFileMark) this.#useNodesFile();
+  /** Another cluster needs a pass, everything else only needs to be told. */
+  #onNews(): void {
+    const known = this.#parts.source.current();
+    if (known !== undefined && this.#loop === undefined) this.#loop = this.#startLoop();
+    else if (known !== this.#noted) this.#loop?.request();
+    this.#noted = known;
+    this.#newsDue ??= this.#clock.schedule(NEWS_GAP_MS, () => {
+      this.#newsDue = undefined;
+      this.#writeStatus(this.#loop?.status().failuresInARow ?? 0);
+    });
   }
 
-  /** Takes the nodes file as it is now, or tells why not and stays with the one before. */
-  #useNodesFile(): void {
-    const { config, files, log, node } = this.#parts;
-    try {
-      // The mark is taken first: a change in between is seen at the next look.
-      this.#nodesFileMark = markOf(files.stat(config.nodes_file));
-      this.#cluster = readCluster(files, config.nodes_file, node);
-      this.#nodesFileProblem = undefined;
-      log.info("nodes file taken", { nodes: this.#cluster.nodes.length, overlays: this.#cluster.overlays.length });
-      this.#loop.request();
-    } catch (error) {
-      this.#nodesFileProblem = messageOf(error);
-      log.error("nodes file refused", { problem: this.#nodesFileProblem });
-      this.#writeStatus(this.#loop.status().failuresInARow, this.#lastSuccess());
-    }
-  }
-
-  #lastSuccess(): string | undefined {
-    const at = this.#loop.status().lastSuccess;
-    return at === undefined ? undefined : new Date(at).toISOString();
-  }
-
-  #writeStatus(failuresInARow: number, lastSuccess: string | undefined): void {
-    const { config, files, log, node } = this.#parts;
+  #writeStatus(failuresInARow: number): void {
+    const { config, source, files, log } = this.#parts;
     const { desired, conflicts = [] } = this.#report ?? {};
     const { peers, passes, changes, files: fileChanges } = this.#metrics;
+    const problem = source.problem();
+    const summary = source.summary();
     try {
       writeStatus(files, config.run_dir, {
         process: this.#process,
-        node,
-        nodesFile: config.nodes_file,
+        node: source.node,
+        origin: source.origin,
         startedAt: this.#startedAt,
         writtenAt: this.#now(),
-        ...(lastSuccess === undefined ? {} : { lastSuccess }),
+        ...(this.#lastSuccess === undefined ? {} : { lastSuccess: this.#lastSuccess }),
         ...(this.#failure === undefined ? {} : { failure: this.#failure }),
         failuresInARow,
-        ...(this.#nodesFileProblem === undefined ? {} : { nodesFileProblem: this.#nodesFileProblem }),
+        ...(problem === undefined ? {} : { clusterProblem: problem }),
+        ...(summary === undefined ? {} : { cluster: summary }),
         warnings: [...(desired?.omitted ?? []), ...conflicts],
         ...(desired === undefined ? {} : { mtu: { bytes: desired.mtu.mtu, reason: desired.mtu.reason } }),
-        overlays: this.#cluster.overlays.map(({ name }) => name),
+        overlays: (source.current()?.cluster.overlays ?? []).map(({ name }) => name),
         counts: { peers, passes, changes: changes + fileChanges, repairs: this.#repairs },
         repaired: this.#repaired,
       });
@@ -220,16 +239,6 @@ class RunningAgent implements Agent {
   #now(): string {
     return new Date(this.#clock.now()).toISOString();
   }
-}
-
-/** Runs `action` every `gapMs` milliseconds until called off. */
-function every(clock: Clock, gapMs: number, action: () => void): Cancel {
-  const turn = (): void => {
-    cancel = clock.schedule(gapMs, turn);
-    action();
-  };
-  let cancel = clock.schedule(gapMs, turn);
-  return () => cancel();
 }
 
 function pidPath(runDir: string): string {
@@ -253,10 +262,6 @@ function holdRunDir(files: Files, runDir: string, pid: number): FileLock {
   }
   files.replace(pidPath(runDir), `${pid}\n`, 0o644);
   return lock;
-}
-
-function markOf(stat: FileStat | undefined): string {
-  return stat === undefined ? "missing" : `${stat.device}:${stat.inode}:${stat.size}:${stat.modifiedNs}`;
 }
 
 /** Everything that a pass changed, each named in a few words. */

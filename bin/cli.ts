@@ -5,11 +5,14 @@ import { addAgent } from "./commands/agent.ts";
 import { addCni } from "./commands/cni.ts";
 import { addCompletion } from "./commands/completion.ts";
 import { addConfig } from "./commands/config.ts";
+import { addFacts } from "./commands/facts.ts";
 import { addIpam } from "./commands/ipam.ts";
 import { addLab } from "./commands/lab.ts";
+import { addNode } from "./commands/node.ts";
 import { addOverlay } from "./commands/overlay.ts";
 import { addPreflight } from "./commands/preflight.ts";
 import { addStatus } from "./commands/status.ts";
+import { addTask } from "./commands/task.ts";
 import { addExamples } from "./examples.ts";
 import { terminal } from "./output.ts";
 import { VERSION } from "./version.ts";
@@ -24,6 +27,7 @@ Examples:
   dcos-net lab run --node 1 --name web -- dcos-net lab serve --port 80
   dcos-net agent --nodes nodes.json       the daemon of a node
   dcos-net status                         how is it doing?
+  dcos-net node ls                        who is in the cluster?
   dcos-net overlay explain 9.0.2.5        whose address is that, and how is it reached?
   dcos-net cni install --dir /opt/cni/bin the plugins for podman, containerd, Mesos`;
 
@@ -47,6 +51,9 @@ export function commandTree(app: App): Command {
   addAgent(program, app);
   addStatus(program, app);
   addOverlay(program, app);
+  addNode(program, app);
+  addTask(program, app);
+  addFacts(program, app);
   addIpam(program, app);
   addCni(program, app);
   addPreflight(program, app);

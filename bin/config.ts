@@ -5,7 +5,11 @@ import { nearest } from "./nearest.ts";
 /** Where settings are read from when `--config` names no other file. The file may be missing. */
 export const DEFAULT_CONFIG_FILE = "/etc/dcos-net/config.json";
 const ENVIRONMENT_PREFIX = "DCOS_NET_";
+export const ROLES: readonly Role[] = ["master", "agent"];
 const LEVELS: readonly Level[] = ["debug", "info", "warn", "error"];
+
+/** Masters hand out subnets when they lead; agents run containers. */
+export type Role = "master" | "agent";
 
 /** One key of the configuration. */
 export interface Setting<T extends string | number = string | number> {
@@ -19,12 +23,12 @@ export interface Setting<T extends string | number = string | number> {
   readonly accept: (value: unknown) => T | undefined;
 }
 
-const text = (fallback: string, doc: string): Setting<string> => ({
-  type: "text of at most 253 characters",
+const text = (fallback: string, doc: string, most = 253): Setting<string> => ({
+  type: `text of at most ${most} characters`,
   unit: undefined,
   fallback,
   doc,
-  accept: (value) => (typeof value === "string" && value.length <= 253 ? value : undefined),
+  accept: (value) => (typeof value === "string" && value.length <= most ? value : undefined),
 });
 
 const path = (fallback: string, doc: string): Setting<string> => ({
@@ -33,6 +37,24 @@ const path = (fallback: string, doc: string): Setting<string> => ({
   fallback,
   doc,
   accept: (value) => (typeof value === "string" && /^\/[^\0]{0,4000}$/.test(value) ? value : undefined),
+});
+
+/** Empty text stands for "none". */
+const optionalPath = (doc: string): Setting<string> => {
+  const given = path("", doc);
+  return {
+    ...given,
+    type: "absolute path, or empty",
+    accept: (value) => (value === "" ? "" : given.accept(value)),
+  };
+};
+
+const choice = <const T extends string>(words: readonly T[], fallback: T, doc: string): Setting<T> => ({
+  type: `one of ${words.join(", ")}`,
+  unit: undefined,
+  fallback,
+  doc,
+  accept: (value) => words.find((word) => word === value),
 });
 
 const integer = (fallback: number, unit: string, least: number, most: number, doc: string): Setting<number> => ({
@@ -48,28 +70,10 @@ const integer = (fallback: number, unit: string, least: number, most: number, do
   },
 });
 
-const level = (fallback: Level, doc: string): Setting<Level> => ({
-  type: `one of ${LEVELS.join(", ")}`,
-  unit: undefined,
-  fallback,
-  doc,
-  accept: (value) => LEVELS.find((name) => name === value),
-});
-
-const SWITCH = ["off", "on"] as const;
-
-const onOff = (fallback: (typeof SWITCH)[number], doc: string): Setting<(typeof SWITCH)[number]> => ({
-  type: `one of ${SWITCH.join(", ")}`,
-  unit: undefined,
-  fallback,
-  doc,
-  accept: (value) => SWITCH.find((word) => word === value),
-});
-
 /** Every setting there is: the one place for its key, type, unit, default and meaning. */
 export const SCHEMA = {
-  node: text("", "name of this node in the nodes file; empty stands for the host name"),
-  nodes_file: path("/etc/dcos-net/nodes.json", "the cluster: its overlays and its nodes"),
+  node: text("", "name of this node (in the nodes file, if there is one); empty stands for the host name"),
+  nodes_file: path("/etc/dcos-net/nodes.json", "a static cluster: its overlays and its nodes"),
   run_dir: path("/run/dcos-net", "status and lock of the agent; lost at reboot"),
   cni_dir: path(
     "/etc/cni/net.d",
@@ -77,14 +81,65 @@ export const SCHEMA = {
   ),
   data_dir: path("/var/lib/cni/networks", "address leases, in the layout of the reference host-local plugin"),
   lab_dir: path("/run/dcos-net/lab", "clusters made by `dcos-net lab`; lost at reboot"),
-  log_level: level("info", "least important lines that the agent logs"),
+  log_level: choice(LEVELS, "info", "least important lines that the agent logs"),
   kernel_poll_ms: integer(500, "ms", 50, 5000, "how often the agent asks the kernel whether something has changed"),
   nodes_poll_ms: integer(1000, "ms", 100, 60_000, "how often the agent looks whether the nodes file has changed"),
-  docker: onOff("off", "serve `docker network create --driver dcos`, and keep a Docker network for each overlay"),
+  docker: choice(
+    ["off", "on"],
+    "off",
+    "serve `docker network create --driver dcos`, and keep a Docker network for each overlay",
+  ),
   docker_engine_socket: path("/var/run/docker.sock", "where the Docker engine listens"),
   docker_plugin_socket: path("/run/docker/plugins/dcos.sock", "where Docker finds us; its name is the driver's name"),
   docker_dir: path("/var/lib/dcos-net/docker", "what is known of Docker's networks and of containers on them"),
   resync_ms: integer(30_000, "ms", 1000, 3_600_000, "longest time between two comparisons of the whole kernel state"),
+  cluster_secret_file: optionalPath(
+    "file with the secret of the cluster, 16 bytes or more, readable by root only; when set, the node finds the others by gossip and nodes_file isn't read",
+  ),
+  old_cluster_secret_file: optionalPath(
+    "file with a second secret that is accepted, while there is one: for changing the secret",
+  ),
+  cluster_identity: text("", "name of the cluster; nodes with another one, or with none, are refused; empty for none"),
+  role: choice(ROLES, "agent", "agent: runs containers; master: hands out subnets when it leads, has none itself"),
+  join: text(
+    "",
+    "nodes to join through, usually the masters: addresses, each with :port if it isn't gossip_port",
+    4000,
+  ),
+  state_dir: path("/var/lib/dcos-net", "id of the node, last view of the cluster, allocations; must outlive reboots"),
+  advertise_address: text("", "IPv4 address at which the others reach this node; empty: the one that leads to them"),
+  gossip_address: text("0.0.0.0", "address to listen on for gossip, UDP and TCP"),
+  gossip_port: integer(62_501, "port", 1, 65_535, "port of gossip, UDP and TCP"),
+  overlay_network_file: optionalPath(
+    "masters: JSON of dcos_overlay_network, the overlays to hand out; empty for those that DC/OS has by default",
+  ),
+  overlay_subnets: choice(
+    ["by-role", "yes", "no"],
+    "by-role",
+    "whether this node gets a part of each overlay for containers; by-role: agents do, masters don't",
+  ),
+  overlay_store: text(
+    "file",
+    "masters: where allocations are kept: file, with one master, or zk://[user:password@]host:port,.../path",
+    4000,
+  ),
+  overlay_mtu: integer(0, "bytes", 0, 65_535, "MTU of bridges and containers; 0: derived from the link"),
+  vxlan_vni: integer(1024, "number", 1, 16_777_215, "VXLAN network identifier, the same on all nodes"),
+  vxlan_port: integer(64_000, "port", 1, 65_535, "UDP port of the tunnel, the same on all nodes"),
+  api_address: text("127.0.0.1", "address of the HTTP API; empty: no API"),
+  api_port: integer(62_080, "port", 1, 65_535, "port of the HTTP API"),
+  task_dir: optionalPath("directory of YAML and JSON files that define tasks; empty: none"),
+  mesos_agent: text("", "URL of the Mesos agent on this node, such as http://10.0.0.5:5051; empty: none"),
+  mesos_master: text(
+    "",
+    "where the leading Mesos master is found: zk://[user:password@]host:port,.../mesos or URLs of masters; empty: none",
+    4000,
+  ),
+  mesos_scheme: choice(["http", "https"], "http", "how masters found through ZooKeeper are spoken to"),
+  mesos_ca_file: optionalPath("certificates (PEM) that Mesos' own must come from; empty: the system's"),
+  mesos_verify: choice(["yes", "no"], "yes", "whether certificates of Mesos are checked; no trusts whoever answers"),
+  mesos_token_file: optionalPath("file with the Authorization header for Mesos: token=..., Bearer ...; empty: none"),
+  docker_socket: optionalPath("socket of the Docker engine whose containers are tasks; empty: none"),
 } as const satisfies Readonly<Record<string, Setting>>;
 
 export type Key = keyof typeof SCHEMA;

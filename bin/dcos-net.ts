@@ -1,5 +1,5 @@
 import { isPluginName, type PluginName } from "../cni/names.ts";
-import { type Plugin, serve } from "../cni/protocol.ts";
+import { serve } from "../cni/serve.ts";
 import { exitNow } from "../kernel/ffi.ts";
 import { linuxFiles, readAll, writeAll } from "../kernel/file.ts";
 import type { Kernel } from "../kernel/kernel.ts";
@@ -7,36 +7,27 @@ import { systemClock } from "../lib/clock.ts";
 
 const loadPlugins = () => require("./plugins.ts") as typeof import("./plugins.ts");
 
-/** A plugin whose code is loaded by its first verb: VERSION needs none of it. */
-function lazyPlugin(name: PluginName): Plugin {
-  const load = () => loadPlugins().pluginFor(name);
-  return {
-    name,
-    get about() {
-      return load().about;
-    },
-    add: (call, host) => load().add(call, host),
-    del: (call, host) => load().del(call, host),
-    check: (call, host) => load().check?.(call, host),
-    gc: (call, host) => load().gc?.(call, host),
-    status: (call, host) => load().status?.(call, host),
-  };
-}
-
 function servePlugin(name: PluginName): never {
   let kernel: Kernel | undefined;
-  const status = serve(lazyPlugin(name), {
-    env: process.env,
-    readStdin: (limit) => readAll(0, "standard input", limit),
-    writeStdout: (text) => writeAll(1, "standard output", text),
-    writeStderr: (text) => writeAll(2, "standard error", text),
-    kernel: () => {
-      kernel ??= loadPlugins().openLinux();
-      return kernel;
+  const load = () => {
+    const { answer, pluginFor } = loadPlugins();
+    return { plugin: pluginFor(name), answer };
+  };
+  const status = serve(
+    { name, load },
+    {
+      env: process.env,
+      readStdin: (limit) => readAll(0, "standard input", limit),
+      writeStdout: (text) => writeAll(1, "standard output", text),
+      writeStderr: (text) => writeAll(2, "standard error", text),
+      kernel: () => {
+        kernel ??= loadPlugins().openLinux();
+        return kernel;
+      },
+      files: linuxFiles,
+      clock: systemClock,
     },
-    files: linuxFiles,
-    clock: systemClock,
-  });
+  );
   return exitNow(status);
 }
 

@@ -1,6 +1,5 @@
 import type { Kernel } from "../kernel/kernel.ts";
 import { formatIp, formatPrefix } from "../lib/address.ts";
-import type { Files } from "../lib/files.ts";
 import type { Cluster, ClusterNode } from "../overlay/cluster.ts";
 import { ISOLATION_TABLE } from "../overlay/isolation.ts";
 import { fdbKey, neighborKey, routeKey } from "../overlay/key.ts";
@@ -8,9 +7,8 @@ import { observe, surroundings } from "../overlay/observe.ts";
 import { type Plan, planOverlay } from "../overlay/plan.ts";
 import { type Desired, tableOf } from "../overlay/table.ts";
 import { tableInputOf } from "../overlay/table-input.ts";
-import { readCluster } from "./nodes.ts";
 
-/** One node's overlay as the nodes file wants it, and what its kernel is short of. Read without changing anything. */
+/** One node's overlay as the cluster wants it, and what its kernel is short of. Read without changing anything. */
 export interface OverlayView {
   readonly cluster: Cluster;
   readonly self: ClusterNode;
@@ -19,10 +17,9 @@ export interface OverlayView {
   readonly plan: Plan;
 }
 
-/** Compares the nodes file with the kernel. Throws a NetError when the file can't be used or has no node of this
+/** Compares the cluster with the kernel of its node called `node`. Throws a NetError when it has no node of this
  *  name. */
-export function overlayView(kernel: Kernel, files: Files, nodesFile: string, node: string): OverlayView {
-  const cluster = readCluster(files, nodesFile, node);
+export function overlayView(kernel: Kernel, cluster: Cluster, node: string): OverlayView {
   const around = surroundings(kernel);
   const input = tableInputOf(cluster, node, around);
   const desired = tableOf(input);

@@ -1,3 +1,4 @@
-/** What CNI calls load: one part of the executable. */
+/** What CNI calls other than VERSION load: one part of the executable. */
+export { answer } from "../cni/answer.ts";
 export { pluginFor } from "../cni/plugins.ts";
 export { openLinux } from "../kernel/linux.ts";

@@ -1,7 +1,8 @@
 import type { Files } from "../lib/files.ts";
+import type { ClusterSummary } from "./cluster-source.ts";
 import { isAlive, type ProcessId } from "./process.ts";
 
-const VERSION = 1;
+const VERSION = 2;
 const LARGEST_FILE = 1 << 20;
 
 /** What an agent says of itself, in `<run_dir>/status.json`, replaced as a whole after each pass. Times are RFC 3339,
@@ -10,7 +11,8 @@ export interface AgentStatus {
   readonly version: typeof VERSION;
   readonly process: ProcessId;
   readonly node: string;
-  readonly nodesFile: string;
+  /** Where the cluster is known from, for people: the nodes file, or gossip. */
+  readonly origin: string;
   readonly startedAt: string;
   readonly writtenAt: string;
   /** End of the last pass in which everything was found or made as it should be. */
@@ -18,8 +20,11 @@ export interface AgentStatus {
   /** Why the last pass failed; absent when it didn't. */
   readonly failure?: string;
   readonly failuresInARow: number;
-  /** Why the nodes file as it is now can't be used; the one before stays in force. */
-  readonly nodesFileProblem?: string;
+  /** What is wrong with the cluster, or waited for: the nodes file as it is now can't be used and the one before stays
+   *  in force, or there is no assignment for this node yet. */
+  readonly clusterProblem?: string;
+  /** The members; absent when the cluster is static. */
+  readonly cluster?: ClusterSummary;
   /** What of the cluster's definition this node can't have, and what stands in the way, in sentences. */
   readonly warnings: readonly string[];
   readonly mtu?: { readonly bytes: number; readonly reason: string };
@@ -63,7 +68,7 @@ export interface Health {
   readonly news: readonly string[];
 }
 
-/** Judges a status: an agent that runs, that succeeded in its last pass and that uses the nodes file as it is, is
+/** Judges a status: an agent that runs, that succeeded in its last pass and has no problem with its cluster, is
  *  healthy. */
 export function healthOf(status: AgentStatus | undefined, runDir: string): Health {
   if (status === undefined) {
@@ -74,7 +79,9 @@ export function healthOf(status: AgentStatus | undefined, runDir: string): Healt
     bad.push(`the agent (process ${status.process.pid}) has ended; the overlay stays as it left it: start it again`);
   }
   if (status.failure !== undefined) bad.push(`failed ${status.failuresInARow} times in a row: ${status.failure}`);
-  else if (status.lastSuccess === undefined) bad.push("the first pass is not over yet");
-  if (status.nodesFileProblem !== undefined) bad.push(status.nodesFileProblem);
+  else if (status.lastSuccess === undefined && status.clusterProblem === undefined) {
+    bad.push("the first pass is not over yet");
+  }
+  if (status.clusterProblem !== undefined) bad.push(status.clusterProblem);
   return { healthy: bad.length === 0, news: [...bad, ...status.warnings] };
 }

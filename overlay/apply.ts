@@ -37,8 +37,9 @@ export interface OverlayKeeper {
   /** One pass: reads the kernel once, plans, carries out. `self` is the name of this node. Everything that can be
    *  done is done, and then the refusals are thrown as one NetError with the first as its cause; `not-found` when the
    *  cluster has no such node. The CNI configuration of an overlay appears only after this node's own part of it
-   *  stands, and goes before it goes. */
-  reconcile(cluster: Cluster, self: string): OverlayReport;
+   *  stands, and goes before it goes. With `removing` false, nothing that is there is taken away: for a cluster that
+   *  may be known in part only. */
+  reconcile(cluster: Cluster, self: string, removing?: boolean): OverlayReport;
   /** True when something of ours was changed that the kernel's change notices (Kernel.changed) don't cover: the
    *  isolation table, a kernel setting, a CNI file. Costs a few small reads. False before the first pass. */
   disturbed(): boolean;
@@ -63,11 +64,11 @@ class Keeper implements OverlayKeeper {
     this.#options = options;
   }
 
-  reconcile(cluster: Cluster, self: string): OverlayReport {
+  reconcile(cluster: Cluster, self: string, removing = true): OverlayReport {
     const { metrics } = this.#options;
     metrics.passes += 1;
     try {
-      return this.#pass(cluster, self);
+      return this.#pass(cluster, self, removing);
     } catch (error) {
       metrics.failedPasses += 1;
       throw error;
@@ -84,14 +85,16 @@ class Keeper implements OverlayKeeper {
     return files !== undefined && files.write.length + files.remove.length > 0;
   }
 
-  #pass(cluster: Cluster, self: string): OverlayReport {
+  #pass(cluster: Cluster, self: string, removing: boolean): OverlayReport {
     const { kernel, metrics } = this.#options;
     const around = surroundings(kernel);
     const desired = this.#desired(cluster, self, around);
-    const plan = planOverlay(desired, observe(kernel, around, desired, this.#isolationState(desired)));
+    const whole = planOverlay(desired, observe(kernel, around, desired, this.#isolationState(desired)));
+    const plan = removing ? whole : withoutRemovals(whole, desired.isolation.length > 0);
     const refusals: Refusal[] = [];
-    const files = attempt(refusals, "read CNI configuration", () => this.#fileChanges(desired));
-    this.#carryOut(plan, desired, files, refusals);
+    const changes = attempt(refusals, "read CNI configuration", () => this.#fileChanges(desired));
+    const files = changes === undefined || removing ? changes : { ...changes, remove: [] };
+    this.#carryOut(plan, desired, files, refusals, removing);
     this.#count(cluster, desired, plan, refusals);
     const conflicts = [...plan.conflicts, ...(files?.conflicts ?? [])];
     metrics.conflicts = conflicts.length;
@@ -129,10 +132,19 @@ class Keeper implements OverlayKeeper {
     return cni === undefined ? undefined : cniFileChanges(files, cni.dir, cniFiles(desired.networks, cni.dataDir));
   }
 
-  #carryOut(plan: Plan, desired: Desired, files: CniFileChanges | undefined, refusals: Refusal[]): void {
+  #carryOut(
+    plan: Plan,
+    desired: Desired,
+    files: CniFileChanges | undefined,
+    refusals: Refusal[],
+    removing: boolean,
+  ): void {
     const { kernel, files: disk, cni } = this.#options;
     if (files !== undefined) attempt(refusals, "remove CNI configuration", () => removeCniFiles(disk, files));
-    attempt(refusals, "set up isolation", () => this.#isolate(plan, desired));
+    // A table that was kept for want of knowledge isn't what the commands made, so nothing is noted of it.
+    if (removing || desired.isolation.length > 0) {
+      attempt(refusals, "set up isolation", () => this.#isolate(plan, desired));
+    }
     refusals.push(...operate(kernel, plan.links));
     for (const { path, value } of plan.sysctls) {
       attempt(refusals, `set ${path}`, () => kernel.setSysctl(path, value));
@@ -170,6 +182,14 @@ class Keeper implements OverlayKeeper {
     metrics.overlays = desired.networks.length;
     metrics.mtu = desired.mtu.mtu;
   }
+}
+
+/** `isWanted`: there is something to isolate. */
+function withoutRemovals(plan: Plan, isWanted: boolean): Plan {
+  const kept = (operations: readonly Operation[]) =>
+    operations.filter((operation) => !operation.do.endsWith(".delete"));
+  const isolation = isWanted ? plan.isolation : [];
+  return { ...plan, isolation, links: kept(plan.links), local: kept(plan.local), peers: kept(plan.peers) };
 }
 
 interface Refusal {

@@ -9,6 +9,9 @@ export interface Overlay {
   /** Its containers reach, and are reached by, only their own overlay, the DNS addresses and destination-translated
    *  flows. */
   readonly isolated: boolean;
+  /** False: nodes that have a subnet keep it, so that its containers go on talking, but no other node gets one and no
+   *  container is attached any more. */
+  readonly enabled: boolean;
 }
 
 /** The addresses of one family of an overlay. */
@@ -54,7 +57,7 @@ export interface Cluster {
   readonly overlayMtu: number | undefined;
   /** MTU of the tunnel device, bytes; as the overlay's when undefined. */
   readonly vtepMtu: number | undefined;
-  /** Enabled overlays only. */
+  /** Enabled overlays, and disabled ones in which a node has a subnet still. */
   readonly overlays: readonly Overlay[];
   readonly nodes: readonly ClusterNode[];
 }

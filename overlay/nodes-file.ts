@@ -62,12 +62,14 @@ const DEFAULTS = {
       v4: { subnet: parsePrefix("9.0.0.0/8"), nodeLength: 24 },
       v6: undefined,
       isolated: false,
+      enabled: true,
     },
     {
       name: "dcos6",
       v4: undefined,
       v6: { subnet: parsePrefix("fd01:b::/64"), nodeLength: 80 },
       isolated: false,
+      enabled: true,
     },
   ] satisfies Overlay[],
 } as const;
@@ -82,7 +84,6 @@ interface TunnelPool {
 interface Definition {
   readonly key: string;
   readonly overlay: Overlay;
-  readonly enabled: boolean;
 }
 
 /**
@@ -103,7 +104,7 @@ export function parseNodesFile(text: string, source = "nodes file"): Cluster {
   const pool = readPool(file);
   const definitions = readDefinitions(file);
   problems.push(...overlapProblems(spacesOf(pool, definitions)));
-  const overlays = definitions.filter((definition) => definition.enabled).map((definition) => definition.overlay);
+  const overlays = definitions.map(({ overlay }) => overlay).filter(({ enabled }) => enabled);
   file.required("nodes");
   const sections = file.sections("nodes", MOST_NODES) ?? [];
   checkOverlayKeys(sections, definitions);
@@ -176,7 +177,7 @@ function readOui(file: Section): string {
 function readDefinitions(file: Section): Definition[] {
   const sections = file.sections("overlays", MOST_OVERLAYS);
   if (sections === undefined) {
-    return DEFAULTS.overlays.map((overlay) => ({ key: `default overlay ${overlay.name}`, overlay, enabled: true }));
+    return DEFAULTS.overlays.map((overlay) => ({ key: `default overlay ${overlay.name}`, overlay }));
   }
   const definitions: Definition[] = [];
   const names = new Map<string, string>();
@@ -190,7 +191,7 @@ function readDefinitions(file: Section): Definition[] {
     const enabled = section.flag("enabled") ?? true;
     if (!section.has("subnet") && !section.has("subnet6")) section.problem("subnet", "or subnet6 is required");
     if (name !== undefined) {
-      definitions.push({ key: section.where, overlay: { name, v4, v6, isolated }, enabled });
+      definitions.push({ key: section.where, overlay: { name, v4, v6, isolated, enabled } });
     }
   }
   return definitions;

@@ -100,14 +100,16 @@ export function tableOf({ cluster, self, underlay, ipv6 }: TableInput): Desired 
       if (peer.name !== self.name) addPeer(draft, peer, overlays, dev, v6);
     }
   }
-  const bridges = overlays.map((overlay) => addBridge(draft, overlay, self, mtu.mtu));
+  // A node without a part of an overlay, such as a master, has routes into it and nothing to attach containers to.
+  const own = overlays.filter((overlay) => listed(subnetsOf(self, overlay)).length > 0);
+  const bridges = own.map((overlay) => addBridge(draft, overlay, self, mtu.mtu));
   return {
     ...draft,
     vtep: overlays.length > 0 ? vtepLink(cluster, self, mtu.mtu) : undefined,
     bridges,
-    sysctls: overlays.length > 0 ? sysctlsFor(dev, overlays, v6) : [],
+    sysctls: overlays.length > 0 ? sysctlsFor(dev, own, v6) : [],
     isolation: isolationCommands(overlays),
-    networks: overlays.map((overlay) => networkOf(overlay, overlays, self, mtu.mtu)),
+    networks: own.filter(({ enabled }) => enabled).map((overlay) => networkOf(overlay, overlays, self, mtu.mtu)),
     mtu,
     omitted: v6Problem === undefined ? [] : [v6Problem],
   };
@@ -237,7 +239,8 @@ function networkOf(overlay: Overlay, all: readonly Overlay[], self: ClusterNode,
   return { name: overlay.name, bridge: bridgeName("m", overlay.name), mtu, ranges, inside };
 }
 
-function sysctlsFor(vtep: string, overlays: readonly Overlay[], v6: boolean): Sysctl[] {
+/** `own`: the overlays that have a bridge here. */
+function sysctlsFor(vtep: string, own: readonly Overlay[], v6: boolean): Sysctl[] {
   const list: Sysctl[] = [
     { path: "net/ipv4/ip_forward", value: "1" },
     // Loose: a peer's host sends from its underlay address through the tunnel, and strict checking (RFC 3704) would
@@ -246,7 +249,7 @@ function sysctlsFor(vtep: string, overlays: readonly Overlay[], v6: boolean): Sy
   ];
   if (!v6) return list;
   list.push({ path: "net/ipv6/conf/all/forwarding", value: "1" });
-  const bridges = withFamily(overlays, 6).map((overlay) => bridgeName("m", overlay.name));
+  const bridges = withFamily(own, 6).map((overlay) => bridgeName("m", overlay.name));
   for (const dev of [vtep, ...bridges]) list.push({ path: `net/ipv6/conf/${dev}/disable_ipv6`, value: "0", dev });
   // A bridge gets its link-local address with its first port, and asks for neighbours with it. Looking for a duplicate
   // first would keep the first container waiting for a second.

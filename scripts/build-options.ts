@@ -9,8 +9,8 @@ export const OPTIONS: readonly string[] = [
   "--splitting",
   // A plugin call is over before compiled code would pay; the daemon and the commands go back to the normal policy.
   "--compile-jit-policy=100",
-  // An import that can't be resolved fails here and not at run time. The one exception has no name to resolve: express
-  // would load template engines so, which nothing here uses.
+  // An import by name that can't be resolved fails here and not at run time. Only one whose name is computed may stay
+  // open: express has one, for template engines, which we don't use.
   "--allow-unresolved=<empty>",
   // A root program must not take settings or code from whatever directory it is started in.
   "--no-compile-autoload-dotenv",

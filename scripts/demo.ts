@@ -1,9 +1,9 @@
 import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 
-// The main job on this machine, in half a minute: three hosts, containers on each, traffic between them, and nothing
-// left afterwards. Every step checks what came of it; the first that fails says what to look at, takes the hosts down
-// and ends with status 1. Needs root and dist/dcos-net.
+// The main job on this machine, in half a minute: three hosts that find each other and get their subnets from a leader,
+// containers on each, traffic between them, and nothing left afterwards. Every step checks what came of it; the first
+// that fails says what to look at, takes the hosts down and ends with status 1. Needs root and dist/dcos-net.
 
 const EXECUTABLE = join(import.meta.dir, "../dist/dcos-net");
 const LAB = `demo-${process.pid}`;
@@ -88,8 +88,14 @@ function addressOf(of: Status, container: string, family: 4 | 6): string {
 }
 
 async function show(): Promise<Status> {
-  say("Three hosts on this machine, each a network namespace with its own agent");
+  say("Three hosts on this machine, each a network namespace with its own agent; they start knowing one address");
   await step(lab("up", "--nodes", "3"), /is up$/);
+
+  say("The members that host 2 has found by gossip, and the subnets that the leader, on host 1, gave out");
+  const config = ["--config", join(LAB_DIR, LAB, "n2", "config.json")];
+  const onHost2 = (...command: string[]) => lab("exec", "--node", "2", "--", "dcos-net", ...config, ...command);
+  await step(onHost2("node", "ls"), /n1[\s\S]*n2[\s\S]*n3/);
+  await step(onHost2("overlay", "peers"), /9\.0\.\d\.0\/24[\s\S]*9\.0\.\d\.0\/24/);
 
   say("A container on each host, attached by our CNI plugin");
   const web = ["--node", "1", "--name", "web", "--publish", "8080:80"];

@@ -32,6 +32,7 @@ const { exitCode } = Bun.spawnSync(
     "dist/dcos-net",
     "dist/cni",
     "packaging/dcos-net-agent.service",
+    "packaging/dcos-net.logrotate",
     "LICENSE",
     "README.md",
     "docs",

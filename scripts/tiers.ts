@@ -18,9 +18,17 @@ export const TIERS: readonly Tier[] = [
   {
     name: "unit",
     runner: "mocha",
-    files: ["test/tidy/*.test.ts", "test/unit/**/*.test.ts", "test/kernel/fake*.test.ts"],
+    files: ["test/tidy/*.test.ts", "test/unit/**/*.test.ts", "test/kernel/fake*.test.ts", "test/fake-mesos/*.test.ts"],
     needsRoot: false,
     programs: ["git"],
+    limitSeconds: 300,
+  },
+  {
+    name: "sim",
+    runner: "mocha",
+    files: ["test/sim/*.test.ts"],
+    needsRoot: false,
+    programs: [],
     limitSeconds: 300,
   },
   {

@@ -1,16 +1,26 @@
 import { hostname } from "node:os";
 import { resolve } from "node:path";
-import type { Command } from "commander";
-import { jsonLog } from "../../lib/log.ts";
-import { startAgent } from "../agent.ts";
+import { type Command, Option } from "commander";
+import { systemClock } from "../../lib/clock.ts";
+import { messageOf } from "../../lib/error.ts";
+import { jsonLog, type Log } from "../../lib/log.ts";
+import { type Agent, startAgent } from "../agent.ts";
+import { type Api, startApi } from "../api/server.ts";
 import { type App, bootId } from "../app.ts";
-import type { Config } from "../config.ts";
-import type { DockerParts, DockerService } from "../docker.ts";
+import { apiStateOf } from "../cluster/api-state.ts";
+import { ClusterMode, startClusterMode } from "../cluster/cluster-mode.ts";
+import type { ClusterSource } from "../cluster-source.ts";
+import { type Config, ROLES, type Role } from "../config.ts";
+import type { DockerService } from "../docker.ts";
+import { nodesFileSource } from "../nodes.ts";
 import { requireRoot } from "../self.ts";
 
 interface Options {
   readonly nodes?: string;
   readonly node?: string;
+  readonly role?: Role;
+  readonly join?: string;
+  readonly secretFile?: string;
   readonly runDir?: string;
 }
 
@@ -18,15 +28,27 @@ interface Options {
 export function addAgent(program: Command, app: App): void {
   program
     .command("agent")
-    .description("the daemon of a node: keeps tunnel, bridges, routes and CNI configuration as the nodes file says")
-    .option("--nodes <file>", "the nodes file (setting nodes_file)")
-    .option("--node <name>", "name of this node in it (setting node)")
+    .description("the daemon of a node: keeps tunnel, bridges, routes and CNI configuration as its cluster demands")
+    .addOption(new Option("--role <role>", "what this node is for (setting role)").choices(ROLES))
+    .option("--join <addresses>", "nodes to join through, separated by commas (setting join)")
+    .option("--secret-file <file>", "file with the cluster's secret (setting cluster_secret_file)")
+    .option("--nodes <file>", "a static cluster, described in this file (setting nodes_file)")
+    .option("--node <name>", "name of this node (setting node)")
     .option("--run-dir <dir>", "where status and lock go (setting run_dir)")
     .addHelpText(
       "after",
       `
+With a secret file the node finds the others of its cluster by gossip, through those named with --join. Without one, or
+with --nodes, the cluster is what the nodes file says.
+
 Logs one JSON object a line on standard output. SIGTERM and SIGINT end it and leave the kernel as it is: containers
-go on talking. SIGHUP reads the nodes file again, which also happens by itself when the file changes.`,
+go on talking, and the other nodes wait for it to come back. SIGUSR1 ends it, too, and tells the others that it goes.
+SIGHUP reads nodes file, secrets and overlay configuration again; the nodes file is also read when it changes.
+
+Examples:
+  dcos-net agent --role master --secret-file /etc/dcos-net/secret
+  dcos-net agent --join 10.0.0.1 --secret-file /etc/dcos-net/secret
+  dcos-net agent --nodes nodes.json`,
     )
     .action((options: Options) => runAgent(app, options));
 }
@@ -40,34 +62,78 @@ async function runAgent(app: App, options: Options): Promise<void> {
     () => new Date(),
     (line) => void process.stdout.write(line),
   );
-  const { kernel, files } = app;
-  const node = config.node === "" ? hostname() : config.node;
-  const docker =
-    config.docker === "on" ? await serveDocker({ config, kernel, files, log, bootId: bootId() }) : undefined;
+  // Before all else: an engine that boots waits for its plugins.
+  const docker = config.docker === "on" ? await serveDocker(app, config, log) : undefined;
   try {
-    const agent = startAgent({ config, node, kernel, files, log, ...(docker && { onPass: docker.update }) });
-    process.on("SIGHUP", () => agent.reload());
-    await new Promise<void>((end) => {
-      process.once("SIGTERM", () => end());
-      process.once("SIGINT", () => end());
-    });
-    await agent.stop();
+    await serveNode(app, config, log, options.nodes !== undefined, docker);
   } finally {
     await docker?.stop();
   }
 }
 
 /** Loads the part for Docker only where it is wanted. */
-async function serveDocker(parts: DockerParts): Promise<DockerService> {
+async function serveDocker({ kernel, files }: App, config: Config, log: Log): Promise<DockerService> {
   const { startDocker } = await import("../docker.ts");
-  return startDocker(parts);
+  return startDocker({ config, kernel, files, log, bootId: bootId() });
 }
 
-function withOptions(config: Config, { nodes, node, runDir }: Options): Config {
+/** Is the agent until it is told to end. */
+async function serveNode(
+  app: App,
+  config: Config,
+  log: Log,
+  isStatic: boolean,
+  docker: DockerService | undefined,
+): Promise<void> {
+  const { kernel, files } = app;
+  const source = await openSource(app, config, log, isStatic);
+  let agent: Agent;
+  try {
+    agent = startAgent({ config, source, kernel, files, log, ...(docker && { onPass: docker.update }) });
+  } catch (error) {
+    await source.stop(false);
+    throw error;
+  }
+  const api = await openApi(config, source, agent, log);
+  process.on("SIGHUP", () => agent.reload());
+  const leaving = await new Promise<boolean>((end) => {
+    process.once("SIGTERM", () => end(false));
+    process.once("SIGINT", () => end(false));
+    process.once("SIGUSR1", () => end(true));
+  });
+  await api?.stop();
+  await agent.stop(leaving);
+}
+
+/** A port that can't be had is told of, and the node goes on without its API: containers need it for nothing. */
+async function openApi(config: Config, source: ClusterSource, agent: Agent, log: Log): Promise<Api | undefined> {
+  const { api_address: address, api_port: port } = config;
+  if (!(source instanceof ClusterMode) || address === "") return undefined;
+  try {
+    return await startApi({ state: apiStateOf(source, agent), address, port, clock: systemClock, log });
+  } catch (error) {
+    log.error("no API", { problem: messageOf(error) });
+    return undefined;
+  }
+}
+
+async function openSource(app: App, config: Config, log: Log, isStatic: boolean): Promise<ClusterSource> {
+  const { kernel, files } = app;
+  if (config.cluster_secret_file !== "" && !isStatic) return startClusterMode({ config, kernel, files, log });
+  const node = config.node === "" ? hostname() : config.node;
+  const { nodes_file: path, nodes_poll_ms: pollMs } = config;
+  return nodesFileSource({ path, node, pollMs, files, log, clock: systemClock });
+}
+
+function withOptions(config: Config, options: Options): Config {
+  const { nodes, node, role, join, secretFile, runDir } = options;
   return {
     ...config,
     ...(nodes === undefined ? {} : { nodes_file: resolve(nodes) }),
     ...(node === undefined ? {} : { node }),
+    ...(role === undefined ? {} : { role }),
+    ...(join === undefined ? {} : { join }),
+    ...(secretFile === undefined ? {} : { cluster_secret_file: resolve(secretFile) }),
     ...(runDir === undefined ? {} : { run_dir: resolve(runDir) }),
   };
 }

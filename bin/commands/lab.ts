@@ -49,6 +49,9 @@ interface UpOptions {
   readonly nodes: number;
   readonly overlay?: readonly LabOverlay[];
   readonly ipv4Only?: boolean;
+  readonly masters?: number;
+  readonly zk?: boolean;
+  readonly static?: boolean;
 }
 
 function addUp(lab: Command, app: App): void {
@@ -63,12 +66,20 @@ function addUp(lab: Command, app: App): void {
       many(parseOverlay),
     )
     .option("--ipv4-only", "without any IPv6 address")
-    .action(async ({ lab: name, nodes, overlay: overlays = [], ipv4Only = false }: UpOptions) => {
+    .option("--masters <count>", "how many hosts are masters (default 1; 3 with --zk)", numberFrom(1, MOST_NODES))
+    .option("--zk", "start a real ZooKeeper, in which the masters keep what they hand out")
+    .option("--static", "no gossip and no masters: every agent reads the same nodes file")
+    .action(async (options: UpOptions, self: Command) => {
+      const { lab: name, nodes, overlay: overlays = [], ipv4Only = false, zk = false } = options;
+      const { masters = zk ? 3 : 1 } = options;
+      const isStatic = options.static === true;
+      if (isStatic && (zk || options.masters !== undefined)) self.error("error: a static lab has no masters");
+      const cluster = isStatic ? undefined : { masters, zooKeeper: zk };
       const stop = new AbortController();
       const interrupt = (by: NodeJS.Signals) =>
         stop.abort(new NetError("unavailable", { tried: `bring up lab ${name}`, said: `stopped by ${by}` }));
       process.on("SIGINT", interrupt).on("SIGTERM", interrupt).on("SIGHUP", interrupt);
-      await labUp(contextOf(app), { name, nodes, overlays, ipv4Only, signal: stop.signal });
+      await labUp(contextOf(app), { name, nodes, overlays, ipv4Only, cluster, signal: stop.signal });
       app.out.line(`lab ${name} is up`);
     });
 }

@@ -10,6 +10,8 @@ import { gatewayOf } from "../../overlay/table.ts";
 import { traceAddress } from "../../overlay/trace.ts";
 import { type App, EXIT } from "../app.ts";
 import { checked } from "../checked.ts";
+import { savedCluster } from "../cluster/saved-cluster.ts";
+import { readCluster } from "../nodes.ts";
 import { count, show, table } from "../output.ts";
 import { type OverlayView, overlayView, peerViews } from "../overlay-view.ts";
 
@@ -27,8 +29,8 @@ export function addOverlay(program: Command, app: App): void {
     .description("this node's overlay networks, and what the kernel has of them");
   const options = (command: Command) =>
     command
-      .option("--nodes <file>", "the nodes file (setting nodes_file)")
-      .option("--node <name>", "name of this node in it (setting node)")
+      .option("--nodes <file>", "a static cluster, described in this file (setting nodes_file)")
+      .option("--node <name>", "name of this node in the cluster")
       .option("--json", "print JSON");
   options(overlay.command("show"))
     .description("networks, addresses, tunnel and MTU; exit status 1 when the kernel lacks something")
@@ -44,9 +46,13 @@ export function addOverlay(program: Command, app: App): void {
 
 function viewOf(app: App, options: Options): OverlayView {
   const { config } = app.settings();
+  if (options.nodes === undefined && config.cluster_secret_file !== "") {
+    const { cluster, node } = savedCluster(app.files, config);
+    return overlayView(app.kernel, cluster, options.node ?? node);
+  }
   const nodesFile = options.nodes === undefined ? config.nodes_file : resolve(options.nodes);
-  const configured = config.node === "" ? hostname() : config.node;
-  return overlayView(app.kernel, app.files, nodesFile, options.node ?? configured);
+  const node = options.node ?? (config.node === "" ? hostname() : config.node);
+  return overlayView(app.kernel, readCluster(app.files, nodesFile, node), node);
 }
 
 function showOverlay(app: App, options: Options): void {

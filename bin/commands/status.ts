@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { type App, EXIT } from "../app.ts";
+import type { ClusterSummary } from "../cluster-source.ts";
 import { age, count, show } from "../output.ts";
 import { type AgentStatus, type Health, healthOf, readStatus } from "../status-file.ts";
 
@@ -31,14 +32,21 @@ export function statusLines({ healthy, news, agent }: Shown, now: number): strin
   const lines = [healthy ? "healthy" : "NOT HEALTHY", ...news.map((line) => `  ! ${line}`)];
   if (agent === undefined) return lines;
   const ago = (at: string) => `${age(now - Date.parse(at))} ago`;
-  const { node, process: own, startedAt, lastSuccess, nodesFile, overlays, mtu, counts, repaired } = agent;
+  const { node, process: own, startedAt, lastSuccess, origin, overlays, mtu, counts, repaired } = agent;
   return [
     ...lines,
     `node            ${node}, agent process ${own.pid}, started ${ago(startedAt)}`,
     `last good pass  ${lastSuccess === undefined ? "never" : ago(lastSuccess)}`,
-    `cluster         ${count(counts.peers, "peer")}, overlays ${overlays.join(", ") || "none"}, from ${nodesFile}`,
+    `cluster         ${count(counts.peers, "peer")}, overlays ${overlays.join(", ") || "none"}, from ${origin}`,
+    ...(agent.cluster === undefined ? [] : [`members         ${membersText(agent.cluster)}`]),
     ...(mtu === undefined ? [] : [`MTU             ${mtu.reason}`]),
     `since start     ${counts.passes} passes, ${counts.changes} changes, ${counts.repairs} of them repairs`,
     ...repaired.slice(0, REPAIRS_SHOWN).map(({ at, objects }) => `repaired        ${ago(at)}: ${objects.join("; ")}`),
   ];
+}
+
+function membersText({ alive, unreachable, isSettled, epoch, leader }: ClusterSummary): string {
+  const reached = isSettled ? "" : ", not yet known whether that is all";
+  const word = epoch === undefined ? "no overlay leader has spoken" : `overlay epoch ${epoch}`;
+  return `${alive} alive, ${unreachable} unreachable${reached}; ${word}${leader?.leads ? ", this node leads" : ""}`;
 }

@@ -8,8 +8,14 @@ export interface LabLayout {
   readonly record: string;
   /** Held by whoever changes the lab. */
   readonly lock: string;
-  /** The nodes file that all agents of the lab read. */
+  /** The nodes file that all agents of a static lab read. */
   readonly nodesFile: string;
+  /** The secret that the members of the lab's cluster have in common. */
+  readonly secret: string;
+  /** What the leader of the lab's overlay hands out. */
+  readonly overlayNetwork: string;
+  /** Everything of the lab's ZooKeeper. */
+  readonly zooKeeper: string;
   /** Links to the executable under the names of the CNI plugins. */
   readonly bin: string;
   /** The namespace with the bridge that joins the hosts. */
@@ -24,6 +30,10 @@ export interface NodeLayout {
   /** Configuration of the host's agent. */
   readonly config: string;
   readonly runDir: string;
+  /** What the agent keeps over restarts. */
+  readonly stateDir: string;
+  /** A file for each container, from which the agent knows it as a task. */
+  readonly tasks: string;
   readonly cniDir: string;
   readonly leases: string;
   readonly agentLog: string;
@@ -59,6 +69,9 @@ export function labLayout(root: string, name: string): LabLayout {
     record: `${dir}/lab.json`,
     lock: `${dir}/lock`,
     nodesFile: `${dir}/nodes.json`,
+    secret: `${dir}/secret`,
+    overlayNetwork: `${dir}/overlay-network.json`,
+    zooKeeper: `${dir}/zookeeper`,
     bin: `${dir}/bin`,
     underlay: `${dir}/underlay`,
   };
@@ -72,6 +85,8 @@ export function nodeLayout(lab: LabLayout, name: string): NodeLayout {
     netns: `${dir}/netns`,
     config: `${dir}/config.json`,
     runDir: `${dir}/run`,
+    stateDir: `${dir}/state`,
+    tasks: `${dir}/tasks`,
     cniDir: `${dir}/cni`,
     leases: `${dir}/leases`,
     agentLog: `${dir}/agent.log`,

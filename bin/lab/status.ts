@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { Kernel } from "../../kernel/kernel.ts";
+import type { ClusterSummary } from "../cluster-source.ts";
 import { age, table } from "../output.ts";
 import { isAlive } from "../process.ts";
 import { healthOf, readStatus } from "../status-file.ts";
@@ -20,6 +21,8 @@ export interface LinkCounters {
 
 export interface LabNodeStatus extends LabNode {
   readonly agent: { readonly pid: number | undefined; readonly healthy: boolean; readonly news: readonly string[] };
+  /** Undefined in a static lab. */
+  readonly cluster: ClusterSummary | undefined;
   readonly peers: number;
   readonly repairs: number;
   /** How long ago the last good pass ended, milliseconds. */
@@ -77,6 +80,7 @@ async function nodeStatus(
   return {
     ...node,
     agent: { pid: status?.process.pid, healthy, news },
+    cluster: status?.cluster,
     peers: status?.counts.peers ?? 0,
     repairs: status?.counts.repairs ?? 0,
     lastSuccessAgeMs: status?.lastSuccess === undefined ? undefined : now - Date.parse(status.lastSuccess),
@@ -113,11 +117,12 @@ export function labStatusLines(status: LabStatus): string[] {
   const nodes = status.nodes.toSorted((a, b) => Number(a.agent.healthy) - Number(b.agent.healthy));
   const news = nodes.flatMap(({ name, agent }) => agent.news.map((line) => `${name}: ${line}`));
   const hosts = table(
-    ["HOST", "ADDRESSES", "AGENT", "PEERS", "LAST GOOD PASS", "REPAIRS", "MTU", "TUNNEL RECEIVED", "SENT"],
+    ["HOST", "ADDRESSES", "AGENT", "MEMBERS", "PEERS", "LAST GOOD PASS", "REPAIRS", "MTU", "TUNNEL RECEIVED", "SENT"],
     nodes.map((node) => [
       node.name,
       [node.address, node.address6].filter((text) => text !== undefined).join(" "),
       node.agent.healthy ? `healthy (${node.agent.pid})` : "NOT HEALTHY",
+      membersText(node.cluster),
       String(node.peers),
       node.lastSuccessAgeMs === undefined ? "never" : `${age(node.lastSuccessAgeMs)} ago`,
       String(node.repairs),
@@ -125,7 +130,7 @@ export function labStatusLines(status: LabStatus): string[] {
       node.tunnel === undefined ? "no tunnel" : `${node.tunnel.receivedPackets} packets`,
       node.tunnel === undefined ? "" : `${node.tunnel.sentPackets} packets`,
     ]),
-    [3, 5, 6],
+    [4, 6, 7],
   );
   if (status.containers.length === 0) return [...news, ...hosts, "no containers"];
   const containers = table(
@@ -142,6 +147,13 @@ export function labStatusLines(status: LabStatus): string[] {
     ]),
   );
   return [...news, ...hosts, "", ...containers];
+}
+
+function membersText(cluster: ClusterSummary | undefined): string {
+  if (cluster === undefined) return "static";
+  const { alive, unreachable, leader } = cluster;
+  const gone = unreachable === 0 ? "" : `, ${unreachable} unreachable`;
+  return `${alive} alive${gone}${leader === undefined ? "" : leader.leads ? ", leader" : ", master"}`;
 }
 
 /** `8080:80/tcp`, with the host address before it when there is one. */

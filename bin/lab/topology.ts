@@ -1,5 +1,6 @@
 import { tryParsePrefix } from "../../lib/address.ts";
 import { NetError } from "../../lib/error.ts";
+import { DEFAULT_NETWORK } from "../../overlay/leader/network.ts";
 
 /** More agents than this don't fit a machine's memory in reason: each takes about 60 MB. */
 export const MOST_NODES = 64;
@@ -77,11 +78,42 @@ function badOverlay(spec: string, said: string): NetError {
   });
 }
 
+function overlaysOf(overlays: readonly LabOverlay[], ipv4Only: boolean): readonly LabOverlay[] {
+  const wanted = overlays.length > 0 ? overlays : [DEFAULT_OVERLAY];
+  return ipv4Only ? wanted.map(({ subnet6: _, prefix6: __, ...overlay }) => overlay) : wanted;
+}
+
 /** Content of the nodes file of a lab. Without overlays there is `dcos`, with both families or with IPv4 only. */
 export function nodesFileOf(nodes: readonly LabNode[], overlays: readonly LabOverlay[], ipv4Only: boolean): string {
-  const wanted = overlays.length > 0 ? overlays : [DEFAULT_OVERLAY];
-  const kept = ipv4Only ? wanted.map(({ subnet6: _, prefix6: __, ...overlay }) => overlay) : wanted;
   // The index is written down, so that removing a node from the file moves no other node's addresses.
   const indexed = nodes.map((node, index) => ({ ...node, index }));
-  return `${JSON.stringify({ overlays: kept, nodes: indexed }, null, 2)}\n`;
+  return `${JSON.stringify({ overlays: overlaysOf(overlays, ipv4Only), nodes: indexed }, null, 2)}\n`;
+}
+
+/** Content of the overlay configuration of a lab (`dcos_overlay_network`), with the same overlays and tunnel endpoints as
+ *  {@link nodesFileOf} gives. */
+export function overlayNetworkFileOf(overlays: readonly LabOverlay[], ipv4Only: boolean): string {
+  const { vtep_subnet, vtep_subnet6, vtep_mac_oui } = DEFAULT_NETWORK;
+  const endpoints = ipv4Only ? { vtep_subnet, vtep_mac_oui } : { vtep_subnet, vtep_subnet6, vtep_mac_oui };
+  return `${JSON.stringify({ ...endpoints, overlays: overlaysOf(overlays, ipv4Only) }, null, 2)}\n`;
+}
+
+/** How the hosts of a lab find each other. */
+export interface LabCluster {
+  /** The first hosts are masters. */
+  readonly masters: number;
+  /** A real ZooKeeper keeps what the masters hand out. */
+  readonly zooKeeper: boolean;
+}
+
+/** Checks that so many of so many hosts can be masters. Throws a NetError `invalid`. */
+export function checkMasters(hosts: number, { masters, zooKeeper }: LabCluster): void {
+  const tried = `make ${masters} of ${hosts} hosts masters`;
+  if (masters > hosts) throw new NetError("invalid", { tried, said: "there are not so many", remedy: "raise --nodes" });
+  if (masters === 1 || zooKeeper) return;
+  throw new NetError("invalid", {
+    tried,
+    said: "a file can only be kept by one master",
+    remedy: "add --zk, which starts a ZooKeeper for them",
+  });
 }

@@ -2,6 +2,7 @@ import { closeSync, mkdirSync, openSync, readFileSync, symlinkSync } from "node:
 import type { Kernel } from "../../kernel/kernel.ts";
 import { parsePrefix } from "../../lib/address.ts";
 import { messageOf, NetError } from "../../lib/error.ts";
+import { parseOverlayNetworkText } from "../../overlay/leader/network.ts";
 import { parseNodesFile } from "../../overlay/nodes-file.ts";
 import { count } from "../output.ts";
 import { isAlive, type ProcessId, processOf } from "../process.ts";
@@ -9,7 +10,17 @@ import { healthOf, readStatus } from "../status-file.ts";
 import { labDown } from "./down.ts";
 import { inNamespace, type LabContext, type LabRecord, locked } from "./lab.ts";
 import { type LabLayout, labLayout, type NodeLayout, nodeLayout } from "./layout.ts";
-import { type LabNode, type LabOverlay, labNodes, nodesFileOf, UNDERLAY_PREFIX } from "./topology.ts";
+import {
+  checkMasters,
+  type LabCluster,
+  type LabNode,
+  type LabOverlay,
+  labNodes,
+  nodesFileOf,
+  overlayNetworkFileOf,
+  UNDERLAY_PREFIX,
+} from "./topology.ts";
+import { requireZooKeeper, startZooKeeper, ZOOKEEPER_URL } from "./zookeeper.ts";
 
 /** Names that the executable gets in a lab: its own, for commands in containers, and those of the plugins. */
 const NAMES = ["dcos-net", "dcos", "dcos-ipam", "dcos-portmap", "loopback"];
@@ -23,6 +34,8 @@ export interface LabUpOptions {
   readonly nodes: number;
   readonly overlays: readonly LabOverlay[];
   readonly ipv4Only: boolean;
+  /** Undefined for a static cluster. */
+  readonly cluster: LabCluster | undefined;
   /** Ends the work; what was made is taken down again. */
   readonly signal: AbortSignal;
 }
@@ -35,17 +48,20 @@ export async function labUp(context: LabContext, options: LabUpOptions): Promise
   const { files, out } = context;
   const layout = labLayout(context.root, options.name);
   const nodes = labNodes(options.nodes, options.ipv4Only);
-  const nodesFile = nodesFileOf(nodes, options.overlays, options.ipv4Only);
-  parseNodesFile(nodesFile, "the topology asked for");
+  const plan = planCluster(layout, nodes, options);
   claim(context, layout);
   try {
     await locked(context, layout, async () => {
-      files.write(layout.nodesFile, nodesFile);
+      for (const { path, content, mode } of plan.files) files.write(path, content, mode);
       const record: LabRecord = { version: 1, name: options.name, nodes };
       linkPlugins(context, layout);
       await makeUnderlay(context, layout, nodes, options.signal);
       out.note(`${count(nodes.length, "host")} on a bridge: ${nodes.map(addressesOf).join("; ")}`);
-      const agents = await Promise.all(nodes.map((node) => startAgent(context, layout, node)));
+      if (options.cluster?.zooKeeper === true) {
+        await startZooKeeper(context, layout, UNDERLAY_BRIDGE);
+        out.note(`a ZooKeeper serves at ${ZOOKEEPER_URL}`);
+      }
+      const agents = await Promise.all(nodes.map((node) => startAgent(context, layout, node, plan.settings(node))));
       await Promise.all(agents.map((agent) => converged(context, agent, nodes.length - 1, options.signal)));
       files.replace(layout.record, `${JSON.stringify(record, null, 2)}\n`);
     });
@@ -54,6 +70,60 @@ export async function labUp(context: LabContext, options: LabUpOptions): Promise
     await labDown(context, options.name);
     throw error;
   }
+}
+
+type Settings = Readonly<Record<string, string>>;
+
+/** What the agents of a lab read. */
+interface ClusterPlan {
+  readonly files: readonly { readonly path: string; readonly content: string; readonly mode: number }[];
+  /** Settings of a host's agent beside its own directories. */
+  readonly settings: (node: LabNode) => Settings;
+}
+
+/** Decides how the hosts learn of each other. Throws a NetError for a topology that can't be. */
+function planCluster(layout: LabLayout, nodes: readonly LabNode[], options: LabUpOptions): ClusterPlan {
+  const { overlays, ipv4Only, cluster } = options;
+  // Its parser also checks what the overlays and the hosts' addresses have to do with each other.
+  const nodesFile = nodesFileOf(nodes, overlays, ipv4Only);
+  parseNodesFile(nodesFile, "the topology asked for");
+  if (cluster === undefined) {
+    const file = { path: layout.nodesFile, content: nodesFile, mode: 0o644 };
+    return { files: [file], settings: () => ({ nodes_file: layout.nodesFile }) };
+  }
+  checkMasters(nodes.length, cluster);
+  if (cluster.zooKeeper) requireZooKeeper();
+  const network = overlayNetworkFileOf(overlays, ipv4Only);
+  parseOverlayNetworkText(network, "the topology asked for");
+  const secret = crypto.getRandomValues(new Uint8Array(32)).toBase64();
+  return {
+    files: [
+      { path: layout.secret, content: `${secret}\n`, mode: 0o600 },
+      { path: layout.overlayNetwork, content: network, mode: 0o644 },
+    ],
+    settings: (node) => memberSettings(layout, nodes, cluster, node),
+  };
+}
+
+/** Masters of a lab run containers, too, so that every host can be used. */
+function memberSettings(
+  layout: LabLayout,
+  nodes: readonly LabNode[],
+  { masters, zooKeeper }: LabCluster,
+  node: LabNode,
+): Settings {
+  const place = nodeLayout(layout, node.name);
+  const seeds = nodes.slice(0, masters);
+  return {
+    role: seeds.includes(node) ? "master" : "agent",
+    join: seeds.map(({ address }) => address).join(","),
+    cluster_secret_file: layout.secret,
+    state_dir: place.stateDir,
+    overlay_network_file: layout.overlayNetwork,
+    overlay_store: zooKeeper ? ZOOKEEPER_URL : "file",
+    overlay_subnets: "yes",
+    task_dir: place.tasks,
+  };
 }
 
 /** Makes the lab's directory, which is what claims the name: of two that try, one fails. */
@@ -110,6 +180,7 @@ async function makeHost(context: LabContext, layout: LabLayout, node: LabNode, u
   const place = nodeLayout(layout, node.name);
   files.makeDirectory(place.containers);
   files.makeDirectory(place.cniDir);
+  files.makeDirectory(place.tasks);
   kernel.createNetns(place.netns);
   const netns = kernel.openNetns(place.netns);
   if (netns === undefined) throw new Error(`${place.netns} was made just now`);
@@ -143,17 +214,16 @@ interface StartedAgent {
 }
 
 /** Starts the agent of a host inside its namespace, as a session of its own that outlives this command. */
-async function startAgent(context: LabContext, layout: LabLayout, node: LabNode): Promise<StartedAgent> {
+async function startAgent(
+  context: LabContext,
+  layout: LabLayout,
+  node: LabNode,
+  settings: Settings,
+): Promise<StartedAgent> {
   const { kernel, files, executable } = context;
   const place = nodeLayout(layout, node.name);
-  const config = {
-    node: node.name,
-    nodes_file: layout.nodesFile,
-    run_dir: place.runDir,
-    cni_dir: place.cniDir,
-    data_dir: place.leases,
-    lab_dir: context.root,
-  };
+  const own = { node: node.name, run_dir: place.runDir, cni_dir: place.cniDir, data_dir: place.leases };
+  const config = { ...own, lab_dir: context.root, ...settings };
   files.replace(place.config, `${JSON.stringify(config, null, 2)}\n`);
   const log = openSync(place.agentLog, "a", 0o644);
   try {

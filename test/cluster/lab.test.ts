@@ -25,14 +25,14 @@ cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding /proc/s
   /proc/sys/net/ipv6/conf/m-dcos/accept_dad
 cat $1/dcos.conf $1/dcos.conflist || true`;
 
-describeLab("a lab of three hosts", function () {
+describeLab("a static lab of three hosts", function () {
   this.timeout(60_000);
   let labs: Labs;
 
   before(async () => {
     await sweepLabs();
     labs = new Labs();
-    await labs.ok("lab", "up", "--nodes", "3");
+    await labs.ok("lab", "up", "--static", "--nodes", "3");
     const serve = ["--", "dcos-net", "lab", "serve", "--port", "80"];
     await labs.ok("lab", "run", "--node", "1", "--name", "web", "--publish", "8080:80", "--vip", "web:80", ...serve);
     await labs.ok("lab", "run", "--node", "2", "--name", "client", "--", "sleep", "1h");
@@ -328,8 +328,8 @@ describeLab("labs", function () {
 
   it("can be up two at once with equal addresses; containers of an isolated overlay reach only their own", async () => {
     const overlays = ["--overlay", "open=9.1.0.0/16,fd01:c::/64", "--overlay", "dark=9.2.0.0/16,fd01:e::/64,isolated"];
-    await labs.ok("lab", "up", "--lab", "one", "--nodes", "2", ...overlays);
-    await labs.ok("lab", "up", "--lab", "two", "--nodes", "2", ...overlays);
+    await labs.ok("lab", "up", "--static", "--lab", "one", "--nodes", "2", ...overlays);
+    await labs.ok("lab", "up", "--static", "--lab", "two", "--nodes", "2", ...overlays);
     for (const lab of ["one", "two"]) {
       for (const [name, node, overlay] of [
         ["dark1", "1", "dark"],

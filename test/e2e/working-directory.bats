@@ -20,7 +20,8 @@ plant() {
 }
 
 @test "a plugin call answers the same with hostile .env, bunfig.toml, tsconfig.json and package.json beside it" {
-  call() { echo '{"cniVersion":"1.0.0"}' | CNI_COMMAND=VERSION "$PROGRAM"; }
+  # Standard error is left out: without root the call can't be logged, and says so there.
+  call() { echo '{"cniVersion":"1.0.0"}' | CNI_COMMAND=VERSION "$PROGRAM" 2>/dev/null; }
   expected=$(call)
   plant
   run call

@@ -2,11 +2,12 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
+import { answer } from "../../cni/answer.ts";
 import { lockAttachment } from "../../cni/attachment-lock.ts";
 import { bridgePlugin } from "../../cni/bridge.ts";
 import { hostLinkName } from "../../cni/container-link.ts";
 import { hostMac } from "../../cni/mac.ts";
-import { serve } from "../../cni/protocol.ts";
+import { serve } from "../../cni/serve.ts";
 import { linuxFiles } from "../../kernel/file.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import { formatIp, formatPrefix, parsePrefix } from "../../lib/address.ts";
@@ -26,6 +27,7 @@ export interface Answer {
 }
 
 const plugin = bridgePlugin("dcos", "under test", true);
+const PROGRAM = { name: "dcos", load: () => ({ plugin, answer }) };
 
 /** A host namespace, a container namespace and the leases of one test. */
 export class BridgeBench {
@@ -68,7 +70,7 @@ export class BridgeBench {
 
   call(verb: string, config: Config, env: Env = {}, files = this.files): Answer {
     let printed = "";
-    const exitCode = serve(plugin, {
+    const exitCode = serve(PROGRAM, {
       env: {
         CNI_COMMAND: verb,
         CNI_CONTAINERID: "c1",

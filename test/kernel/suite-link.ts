@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import { parseIp } from "../../lib/address.ts";
 import { hasErrno } from "../../lib/error.ts";
-import { eventually, type Fixture, refuses } from "./fixture.ts";
+import { eventually, type Fixture, refuses, skipBecause } from "./fixture.ts";
 import { add, address, bridge, down, remove, set, up, veth, vxlan } from "./operations.ts";
 
 /** Cases about links, bridges and their ports. */
@@ -196,8 +196,7 @@ export function linkCases(current: () => Fixture): void {
     const [error] = kernel.attempt([add({ kind: "dummy", name: "d0", up: true })]);
     if (hasErrno(error, "EOPNOTSUPP")) {
       expect(kernel.link("d0")).to.equal(undefined);
-      console.log("      skipped: this kernel has no dummy links");
-      this.skip();
+      skipBecause(this, "this kernel has no dummy links");
     }
     expect(kernel.link("d0")).to.include({ kind: "dummy", up: true, running: true });
   });
@@ -302,8 +301,7 @@ function portCases(current: () => Fixture): void {
       // This kernel has no VLAN filtering, so that is what it must say, of the operation on a port too.
       kernel.apply([bridge("br0"), veth("v0", "v1"), set("v0", { master: "br0" })]);
       refuses(kernel, { do: "vlan.add", dev: "v0", vid: 10, pvid: true, untagged: true }, "EOPNOTSUPP");
-      console.log("      skipped: this kernel has no VLAN filtering");
-      this.skip();
+      skipBecause(this, "this kernel has no VLAN filtering");
     }
     kernel.apply([veth("v0", "v1"), set("v0", { master: "br0" })]);
     kernel.apply([{ do: "vlan.add", dev: "v0", vid: 10, pvid: true, untagged: true }]);

@@ -1,5 +1,7 @@
+import { answer } from "../../cni/answer.ts";
 import { CniError } from "../../cni/error.ts";
-import { type Host, type Plugin, serve } from "../../cni/protocol.ts";
+import type { Host, Plugin } from "../../cni/protocol.ts";
+import { serve } from "../../cni/serve.ts";
 import { type FakeKernel, openFake } from "../../kernel/fake.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import { NetError } from "../../lib/error.ts";
@@ -79,16 +81,19 @@ export function callPlugin(
   const printed: string[] = [];
   const told: string[] = [];
   let ticks = 0;
-  const exitCode = serve(plugin, {
-    env: { ...ENVIRONMENT, ...env },
-    readStdin: (limit) => bounded(bytesOf(stdin), limit),
-    writeStdout: (text) => void printed.push(text),
-    writeStderr: (text) => void told.push(text),
-    kernel: () => kernel ?? cniMachine(),
-    files: { ...own, ...files },
-    clock: { now: () => Date.UTC(2026, 0, 2), monotonic: () => 1.5 * ticks++ },
-    ...host,
-  });
+  const exitCode = serve(
+    { name: plugin.name, load: () => ({ plugin, answer }) },
+    {
+      env: { ...ENVIRONMENT, ...env },
+      readStdin: (limit) => bounded(bytesOf(stdin), limit),
+      writeStdout: (text) => void printed.push(text),
+      writeStderr: (text) => void told.push(text),
+      kernel: () => kernel ?? cniMachine(),
+      files: { ...own, ...files },
+      clock: { now: () => Date.UTC(2026, 0, 2), monotonic: () => 1.5 * ticks++ },
+      ...host,
+    },
+  );
   const lines = [...appended.values()].join("").trim();
   const log = lines === "" ? [] : lines.split("\n").map((line): Record<string, unknown> => JSON.parse(line));
   return { exitCode, stdout: printed.join(""), stderr: told.join(""), log, appended };

@@ -3,10 +3,10 @@
 # process ends, and the kernel takes every process, mount, link and rule of the machine with it.
 set -e
 
-# What runtimes write to /etc, /opt and /var/lib goes to memory, on top of the real files.
+# What runtimes and plugins write to /etc, /opt, /var/lib and /var/log goes to memory, on top of the real files.
 mount -t tmpfs -o mode=755 machine /run
 mkdir -p /run/netns /run/lock /run/tmp /run/test
-for directory in /etc /opt /var/lib; do
+for directory in /etc /opt /var/lib /var/log; do
   mkdir -p "/run/layers$directory/upper" "/run/layers$directory/work"
   mount -t overlay -o "lowerdir=$directory,upperdir=/run/layers$directory/upper,workdir=/run/layers$directory/work" \
     overlay "$directory"

@@ -39,7 +39,7 @@ const CASES: readonly Case[] = [
     good: { "bin/config.ts": use("../ipam/a.ts") },
   },
   {
-    rule: "nothing shipped imports node or npm modules outside bin",
+    rule: "outside bin, shipped files import only the node and npm modules that they are named for",
     bad: { "overlay/apply.ts": use("node:fs") },
     good: { "bin/agent.ts": use("node:fs"), "test/unit/a.ts": use("chai") },
   },

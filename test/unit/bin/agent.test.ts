@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { expect } from "chai";
 import { type Agent, startAgent } from "../../../bin/agent.ts";
 import { readConfig } from "../../../bin/config.ts";
+import { nodesFileSource } from "../../../bin/nodes.ts";
 import { type AgentStatus, readStatus } from "../../../bin/status-file.ts";
 import { type FakeKernel, openFake } from "../../../kernel/fake.ts";
 import { linuxFiles } from "../../../kernel/file.ts";
@@ -30,13 +31,20 @@ describe("the agent", () => {
       { do: "address.add", address: { dev: "eth0", address: parsePrefix("10.0.0.1/24") } },
     ]);
     clock = fakeClock();
-    agent = startAgent({ config: configIn(folder), node: "n1", kernel, files: linuxFiles, log: QUIET, clock });
+    agent = start();
     await clock.advance(0);
   });
   afterEach(async () => {
     await agent.stop();
     rmSync(folder, { recursive: true });
   });
+
+  function start(): Agent {
+    const config = configIn(folder);
+    const { nodes_file: path, nodes_poll_ms: pollMs } = config;
+    const source = nodesFileSource({ path, node: "n1", pollMs, files: linuxFiles, log: QUIET, clock });
+    return startAgent({ config, source, kernel, files: linuxFiles, log: QUIET, clock });
+  }
 
   const writeNodes = (nodes: readonly object[]) =>
     writeFileSync(join(folder, "nodes.json"), JSON.stringify({ overlays: OVERLAYS, nodes }));
@@ -82,21 +90,17 @@ describe("the agent", () => {
     expect(status().counts.peers).to.equal(2);
     writeFileSync(join(folder, "nodes.json"), "{");
     await clock.advance(5000);
-    expect(status().nodesFileProblem).to.include("nodes.json");
+    expect(status().clusterProblem).to.include("nodes.json");
     expect(status().counts.peers).to.equal(2);
   });
 
   it("refuses to start twice in one run directory, naming the first", () => {
-    const again = () =>
-      startAgent({ config: configIn(folder), node: "n1", kernel, files: linuxFiles, log: QUIET, clock });
-    expect(again).to.throw(`process ${process.pid} is the agent there`);
+    expect(start).to.throw(`process ${process.pid} is the agent there`);
   });
 
   it("leaves no sign of itself when the nodes file can't be used at its start", async () => {
     await agent.stop();
     writeFileSync(join(folder, "nodes.json"), "{");
-    const start = () =>
-      startAgent({ config: configIn(folder), node: "n1", kernel, files: linuxFiles, log: QUIET, clock });
     expect(start).to.throw("nodes.json");
     expect(existsSync(join(folder, "run", "agent.pid"))).to.equal(false);
     writeNodes(NODES);

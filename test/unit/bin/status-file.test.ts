@@ -15,10 +15,10 @@ function running(): ProcessId {
 
 function status(changes: Partial<AgentStatus>): AgentStatus {
   return {
-    version: 1,
+    version: 2,
     process: running(),
     node: "a",
-    nodesFile: "/nodes.json",
+    origin: "/nodes.json",
     startedAt: "2026-01-01T00:00:00.000Z",
     writtenAt: "2026-01-01T00:00:00.000Z",
     lastSuccess: "2026-01-01T00:00:00.000Z",
@@ -45,7 +45,7 @@ describe("the status of an agent", () => {
     expect(readStatus(linuxFiles, directory)).to.deep.equal(written);
     writeFileSync(statusPath(directory), '{"version": 1, "proc');
     expect(readStatus(linuxFiles, directory)).to.equal(undefined);
-    writeFileSync(statusPath(directory), '{"version": 2}');
+    writeFileSync(statusPath(directory), '{"version": 1}');
     expect(readStatus(linuxFiles, directory)).to.equal(undefined);
   });
 
@@ -60,7 +60,7 @@ describe("the status of an agent", () => {
   it("isn't healthy when the agent has ended, fails or refuses its nodes file; the news says so", () => {
     // The number of a process that runs with another start is that of one which has ended.
     const ended = { pid: running().pid, start: "1" };
-    const failing = { failure: "no room", failuresInARow: 3, nodesFileProblem: "not JSON", warnings: ["minor"] };
+    const failing = { failure: "no room", failuresInARow: 3, clusterProblem: "not JSON", warnings: ["minor"] };
     const { healthy, news } = healthOf(status({ process: ended, ...failing }), "/run");
     expect(healthy).to.equal(false);
     expect(news).to.have.lengthOf(4);

@@ -80,6 +80,19 @@ describe("the overlay's keeper when the kernel refuses", () => {
     expect(existsSync(join(dir, "dcos.conf"))).to.equal(true);
   });
 
+  it("takes nothing away for a cluster that may be known in part only, and makes up for it afterwards", () => {
+    const { keeper, dir } = setUp();
+    keeper.reconcile(testCluster(3), "n1");
+    const part = { ...testCluster(2), overlays: [] };
+    const kept = keeper.reconcile(part, "n1", false);
+    expect(isEmpty(kept.plan)).to.equal(true);
+    expect(kept.filesRemoved).to.deep.equal([]);
+    expect(existsSync(join(dir, "dcos.conf"))).to.equal(true);
+    const whole = keeper.reconcile(part, "n1");
+    expect(whole.plan.links.map((operation) => operation.do)).to.include("link.delete");
+    expect(existsSync(join(dir, "dcos.conf"))).to.equal(false);
+  });
+
   it("counts a removal as done when the object is gone already", () => {
     const { kernel, metrics, keeper } = setUp();
     keeper.reconcile(testCluster(3), "n1");

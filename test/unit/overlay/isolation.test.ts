@@ -10,6 +10,7 @@ function overlay(index: number, isolated: boolean): Overlay {
     v4: { subnet: parsePrefix(`10.${index}.0.0/16`), nodeLength: 24 },
     v6: index % 2 === 0 ? { subnet: parsePrefix(`fd00:${index}::/64`), nodeLength: 80 } : undefined,
     isolated,
+    enabled: true,
   };
 }
 

@@ -72,7 +72,8 @@ describe("the nodes file", () => {
   for (const page of ["README.md", "docs/configuration.md"]) {
     it(`is taken as ${page} shows it`, () => {
       const text = readFileSync(new URL(`../../../${page}`, import.meta.url), "utf8");
-      const example = /```json\n([\s\S]*?)```/.exec(text)?.[1];
+      const examples = [...text.matchAll(/```json\n([\s\S]*?)```/g)].map(([, example = ""]) => example);
+      const example = examples.find((each) => each.includes('"nodes"'));
       expect(parseNodesFile(example ?? "").nodes.map(({ name }) => name)).to.deep.equal(["node-a", "node-b"]);
     });
   }

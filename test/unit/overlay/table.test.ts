@@ -66,6 +66,28 @@ describe("the overlay table", () => {
     ]);
   });
 
+  it("has routes into an overlay that the node has no part of, and nothing to attach containers to", () => {
+    const cluster = parseNodesFile(JSON.stringify({ nodes: NODES }));
+    const master = cluster.nodes.map((node) => (node.name === "n1" ? { ...node, subnets: new Map() } : node));
+    const [self] = master;
+    const desired = tableFor({}, { cluster: { ...cluster, nodes: master }, ...(self && { self }) });
+    expect(desired.bridges).to.deep.equal([]);
+    expect(desired.networks).to.deep.equal([]);
+    expect(desired.sysctls.map(({ path }) => path)).to.not.include("net/ipv6/conf/m-dcos6/disable_ipv6");
+    expect(shown(desired)).to.include.members([
+      "address 44.128.0.1/20 dev vtep1024",
+      "route 9.0.1.0/24 via 44.128.0.2 dev vtep1024 table main proto 171 onlink",
+    ]);
+  });
+
+  it("keeps the bridge of a disabled overlay, but lets no container be attached any more", () => {
+    const cluster = parseNodesFile(JSON.stringify({ nodes: NODES }));
+    const overlays = cluster.overlays.map((overlay) => ({ ...overlay, enabled: overlay.name !== "dcos" }));
+    const desired = tableFor({}, { cluster: { ...cluster, overlays } });
+    expect(desired.bridges.map(({ name }) => name)).to.deep.equal(["m-dcos", "m-dcos6"]);
+    expect(desired.networks.map(({ name }) => name)).to.deep.equal(["dcos6"]);
+  });
+
   it("has forwarding entries for an overlay of IPv6 alone", () => {
     const desired = tableFor({ overlays: [{ name: "six", subnet6: "fd01:b::/64", prefix6: 80 }] });
     expect(desired.fdb.size).to.equal(1);

@@ -12,6 +12,7 @@ function node(name: string, healthy: boolean): LabNodeStatus {
     name,
     address: "10.77.0.1",
     agent: { pid: 7, healthy, news: healthy ? [] : ["something is wrong"] },
+    cluster: undefined,
     peers: 1,
     repairs: 0,
     lastSuccessAgeMs: 1000,

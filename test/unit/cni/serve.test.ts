@@ -1,7 +1,8 @@
 import { expect } from "chai";
 import fc from "fast-check";
+import { STDIN_LIMIT } from "../../../cni/answer.ts";
 import { CniError } from "../../../cni/error.ts";
-import { type Call, type Plugin, STDIN_LIMIT } from "../../../cni/protocol.ts";
+import type { Call, Plugin } from "../../../cni/protocol.ts";
 import { CNI_VERSIONS } from "../../../cni/version.ts";
 import { parsePrefix } from "../../../lib/address.ts";
 import { NetError } from "../../../lib/error.ts";
@@ -331,7 +332,7 @@ describe("serve", () => {
     it("prints a mistake of ours as internal error, with its stack on standard error", () => {
       const outcome = call({ stdin: NEWEST }, failing(new TypeError("x is undefined")));
       expect(errorOf(outcome)).to.include({ code: 110, msg: "internal error: x is undefined" });
-      expect(outcome.stderr).to.contain("TypeError").and.to.contain("protocol.test.ts");
+      expect(outcome.stderr).to.contain("TypeError").and.to.contain("serve.test.ts");
     });
 
     it("fails with one error document when the result has no form in the configuration's version", () => {

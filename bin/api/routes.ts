@@ -1,0 +1,102 @@
+import { VERSION } from "../version.ts";
+import { factPage } from "./facts.ts";
+import { healthBody } from "./health.ts";
+import type { MetricsPage } from "./metrics.ts";
+import { nodeEntries } from "./nodes.ts";
+import { deleteAgents, forgetNodes, overlayAgentOverlay, overlayMasterState } from "./overlay.ts";
+import { readQuery } from "./query.ts";
+import type { ApiState } from "./state.ts";
+import { taskPage } from "./tasks.ts";
+
+/** What a route is asked. */
+export interface Question {
+  readonly query: URLSearchParams;
+  /** The parsed JSON of a POST; undefined otherwise. */
+  readonly body: unknown;
+}
+
+export interface Answer {
+  readonly status: number;
+  /** An object or list is sent as JSON, text as it is. */
+  readonly body: object | string;
+  /** Of a text. */
+  readonly contentType?: string;
+}
+
+export interface Route {
+  readonly method: "GET" | "POST";
+  readonly path: string;
+  /** Throws, or rejects with, a NetError when the question can't be answered. */
+  readonly answer: (question: Question) => Answer | Promise<Answer>;
+}
+
+/** Everything that the API answers. */
+export function routes(state: ApiState, metrics: MetricsPage): readonly Route[] {
+  const all: Route[] = [
+    get(
+      "/overlay-master/state",
+      plain(() => overlayMasterState(state)),
+    ),
+    get(
+      "/overlay-agent/overlay",
+      plain(() => overlayAgentOverlay(state)),
+    ),
+    post("/overlay-master/agents/delete", (body) => deleteAgents(state, body)),
+    get("/v1/nodes", ({ query }) => {
+      // DC/OS takes `force` for asking the nodes again; here they tell of changes by themselves.
+      readQuery(query, ["force"]);
+      return good(nodeEntries(state));
+    }),
+    post("/v1/nodes/forget", (body) => forgetNodes(state, body)),
+    get("/v1/tasks", ({ query }) => good(taskPage(state, query))),
+    get("/v1/facts", ({ query }) => good(factPage(state, query))),
+    get(
+      "/v1/version",
+      plain(() => ({ Service: "dcos-net", Version: VERSION })),
+    ),
+    get("/health", ({ query }) => {
+      readQuery(query, []);
+      const body = healthBody(state);
+      return { status: body.healthy ? 200 : 503, body };
+    }),
+    get("/metrics", async ({ query }) => {
+      readQuery(query, []);
+      return { status: 200, body: await metrics.render(), contentType: metrics.contentType };
+    }),
+  ];
+  const list = all.map(({ method, path }) => `${method} ${path}`);
+  return [
+    get(
+      "/",
+      plain(() => ({ routes: list })),
+    ),
+    ...all,
+  ];
+}
+
+function get(path: string, answer: Route["answer"]): Route {
+  return { method: "GET", path, answer };
+}
+
+function post(path: string, answer: (body: unknown) => Promise<object>): Route {
+  return {
+    method: "POST",
+    path,
+    answer: async ({ query, body }) => {
+      readQuery(query, []);
+      return good(await answer(body));
+    },
+  };
+}
+
+/** An answer that depends on no parameter. */
+function plain(body: () => object): Route["answer"] {
+  return ({ query }) => {
+    readQuery(query, []);
+    return good(body());
+  };
+}
+
+function good(body: object): Answer {
+  return { status: 200, body };
+}

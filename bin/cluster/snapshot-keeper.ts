@@ -1,0 +1,86 @@
+import { loadSnapshot, saveSnapshot } from "../../gossip/snapshot.ts";
+import type { NodeState } from "../../gossip/state.ts";
+import type { Cancel, Clock } from "../../lib/clock.ts";
+import { messageOf } from "../../lib/error.ts";
+import type { Files } from "../../lib/files.ts";
+import type { Log } from "../../lib/log.ts";
+import { type Loop, startLoop } from "../../lib/loop.ts";
+
+/** Least wait between two saves; a large one waits so many times as long as it took, so that saving costs a hundredth
+ *  of the processor's time at most, however much changes. */
+const LEAST_GAP_MS = 250;
+const GAP_PER_SAVE = 100;
+/** So that its age tells how long the node was away. */
+const LONGEST_GAP_MS = 300_000;
+const FIRST_RETRY_MS = 5000;
+const LONGEST_RETRY_MS = 60_000;
+
+export interface SnapshotKeeperOptions {
+  readonly path: string;
+  readonly state: () => NodeState;
+  readonly files: Files;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly log: Log;
+}
+
+/** What the node's former self knew; undefined when there is no snapshot, or when it is damaged, which is logged: the
+ *  node then learns everything from the others. Throws a NetError `unsupported` for one of a newer release: going on
+ *  would overwrite it. */
+export function formerState(files: Files, path: string, log: Log): NodeState | undefined {
+  try {
+    return loadSnapshot(files, path);
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "unsupported") throw error;
+    log.error("last view of the cluster not used", { problem: messageOf(error) });
+    return undefined;
+  }
+}
+
+/** Keeps what the node knows of the cluster on disk, for its next self. */
+export class SnapshotKeeper {
+  readonly #options: SnapshotKeeperOptions;
+  readonly #loop: Loop;
+  #asked: Cancel | undefined;
+
+  constructor(options: SnapshotKeeperOptions) {
+    const { clock, random, log } = options;
+    this.#options = options;
+    this.#loop = startLoop({
+      run: () => this.#save(),
+      clock,
+      random,
+      leastGapMs: LEAST_GAP_MS,
+      longestGapMs: LONGEST_GAP_MS,
+      firstRetryMs: FIRST_RETRY_MS,
+      longestRetryMs: LONGEST_RETRY_MS,
+      onFailure: (error) => log.warn("last view of the cluster not saved", { problem: messageOf(error) }),
+    });
+  }
+
+  /** Something changed. */
+  note(): void {
+    const { clock } = this.#options;
+    const pauseMs = GAP_PER_SAVE * (this.#loop.status().lastDurationMs ?? 0);
+    this.#asked ??= clock.schedule(pauseMs, () => {
+      this.#asked = undefined;
+      this.#loop.request();
+    });
+  }
+
+  /** Saves a last time. */
+  async stop(): Promise<void> {
+    this.#asked?.();
+    await this.#loop.stop();
+    try {
+      this.#save();
+    } catch (error) {
+      this.#options.log.warn("last view of the cluster not saved", { problem: messageOf(error) });
+    }
+  }
+
+  #save(): void {
+    const { files, path, state } = this.#options;
+    saveSnapshot(files, path, state());
+  }
+}

@@ -1,0 +1,147 @@
+import type { NodeVoice } from "../../facts/fact.ts";
+import { publishingSink } from "../../facts/publish-source.ts";
+import type { LocalAgent } from "../../facts/sources/agent.ts";
+import { dockerSource } from "../../facts/sources/docker.ts";
+import { dockerEngine } from "../../facts/sources/docker-engine.ts";
+import { fileSource } from "../../facts/sources/file.ts";
+import { watchDirectory } from "../../facts/sources/file-watch.ts";
+import type { Source, SourceSink } from "../../facts/sources/source.ts";
+import { keyOfTask, taskKey } from "../../facts/task.ts";
+import type { Clock } from "../../lib/clock.ts";
+import type { Files } from "../../lib/files.ts";
+import type { Log } from "../../lib/log.ts";
+import type { Config } from "../config.ts";
+import type { ClusterMember } from "./member.ts";
+import { mesosAgentSource, mesosMasterSource } from "./mesos-sources.ts";
+
+/** Longest wait for an answer of the Docker engine, milliseconds. */
+const DOCKER_LIMIT_MS = 10_000;
+
+export interface SourceOptions {
+  readonly config: Config;
+  /** This node as its tasks name it. */
+  readonly agent: LocalAgent;
+  readonly files: Files;
+  readonly clock: Clock;
+  readonly random: () => number;
+}
+
+export interface TaskSourcesOptions extends SourceOptions {
+  readonly member: ClusterMember;
+  readonly log: Log;
+  /** Publishes what this node claims to know completely; called after the tasks that it is about. */
+  readonly claim: (voice: TaskVoice) => void;
+}
+
+/** Every source that there is: what the settings ask for is made, the others give undefined. */
+const SOURCES: readonly ((options: SourceOptions) => Source | undefined)[] = [
+  ({ config, agent, files, clock, random }) =>
+    config.task_dir === ""
+      ? undefined
+      : fileSource({ directory: config.task_dir, agent, files, watch: watchDirectory, clock, random }),
+  ({ config, agent, clock, random }) =>
+    config.docker_socket === ""
+      ? undefined
+      : dockerSource({ engine: dockerEngine(config.docker_socket, DOCKER_LIMIT_MS), agent, clock, random }),
+  mesosAgentSource,
+  mesosMasterSource,
+];
+
+/** Whose tasks this node knows completely. */
+export type TaskVoice = Pick<NodeVoice, "agents" | "masterSince">;
+
+/** How a source does. */
+export interface SourceReport {
+  readonly name: string;
+  readonly tasks: number;
+  readonly problem: string | undefined;
+}
+
+/** The task sources of this node, publishing what they see. */
+export class TaskSources {
+  readonly #options: TaskSourcesOptions;
+  readonly #running: readonly Running[];
+
+  constructor(options: TaskSourcesOptions) {
+    this.#options = options;
+    this.#running = SOURCES.flatMap((make) => make(options) ?? []).map((source) => new Running(source));
+  }
+
+  start(): void {
+    const { member, log } = this.#options;
+    for (const running of this.#running) running.start(member, log, () => this.#onTold());
+    this.#onTold();
+  }
+
+  reports(): SourceReport[] {
+    return this.#running.map((running) => running.report());
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#running.map(({ source }) => source.stop()));
+  }
+
+  /** When every source has told its whole set, what the former self told beyond that is gone. */
+  #onTold(): void {
+    this.#options.claim(this.#voice());
+    if (this.#running.every(({ hasBegun }) => hasBegun)) this.#options.member.forgetUnsaid(["task"]);
+  }
+
+  #voice(): TaskVoice {
+    const voices = this.#running.flatMap(({ source }) => source.voice?.() ?? []);
+    const since = voices.flatMap(({ masterSince }) => masterSince ?? []);
+    return {
+      agents: voices.flatMap(({ agents = [] }) => agents),
+      ...(since.length === 0 ? {} : { masterSince: Math.max(...since) }),
+    };
+  }
+}
+
+/** One source with what it told last. */
+class Running {
+  readonly source: Source;
+  readonly #keys = new Set<string>();
+  #problem: string | undefined;
+  #hasBegun = false;
+
+  constructor(source: Source) {
+    this.source = source;
+  }
+
+  get hasBegun(): boolean {
+    return this.#hasBegun;
+  }
+
+  report(): SourceReport {
+    return { name: this.source.name, tasks: this.#keys.size, problem: this.#problem };
+  }
+
+  start(member: ClusterMember, log: Log, onTold: () => void): void {
+    const { name } = this.source;
+    const sink = publishingSink(member.publisher, (error) => {
+      this.#problem = error.message;
+      log.warn("task source", { source: name, problem: error.message });
+    });
+    this.source.start(this.#counting(sink, onTold));
+  }
+
+  #counting(sink: SourceSink, onTold: () => void): SourceSink {
+    return {
+      replace: (tasks) => {
+        this.#problem = undefined;
+        this.#keys.clear();
+        for (const task of tasks) this.#keys.add(keyOfTask(task));
+        sink.replace(tasks);
+        this.#hasBegun = true;
+        onTold();
+      },
+      change: (delta) => {
+        for (const ref of delta.removed) this.#keys.delete(taskKey(ref));
+        for (const task of delta.put) this.#keys.add(keyOfTask(task));
+        sink.change(delta);
+        onTold();
+      },
+      problem: (error) => sink.problem(error),
+    };
+  }
+}

@@ -1,0 +1,77 @@
+import type { Changes, Entry, Replacement } from "./delta.ts";
+import { TrieMap } from "./trie.ts";
+
+export interface TableRules<F, V> {
+  /** What is shown of the facts that the owners have for one key; undefined for nothing. Must depend on nothing but
+   *  them and what is handed to it, never on their order. */
+  readonly choose: (candidates: Iterable<F>, key: string) => V | undefined;
+  readonly same: (a: V, b: V) => boolean;
+}
+
+/** One kind of facts: for each key what every owner says, and what is shown of it. Keys are noted when something that
+ *  matters to them changes, and looked at once, when the batch ends: the cost is that of the keys noted. */
+export class Table<F, V> {
+  readonly #rules: TableRules<F, V>;
+  readonly #candidates = new Map<string, Map<string, F>>();
+  readonly #dirty = new Set<string>();
+  #shown = TrieMap.empty<V>();
+
+  constructor(rules: TableRules<F, V>) {
+    this.#rules = rules;
+  }
+
+  get shown(): TrieMap<V> {
+    return this.#shown;
+  }
+
+  put(key: string, owner: string, fact: F): void {
+    const owners = this.#candidates.get(key);
+    if (owners === undefined) this.#candidates.set(key, new Map([[owner, fact]]));
+    else owners.set(owner, fact);
+    this.#dirty.add(key);
+  }
+
+  drop(key: string, owner: string): void {
+    const owners = this.#candidates.get(key);
+    if (owners?.delete(owner) !== true) return;
+    if (owners.size === 0) this.#candidates.delete(key);
+    this.#dirty.add(key);
+  }
+
+  candidates(key: string): Iterable<F> {
+    return this.#candidates.get(key)?.values() ?? [];
+  }
+
+  keys(): Iterable<string> {
+    return this.#candidates.keys();
+  }
+
+  /** Notes that what is shown for this key may have changed for a reason outside of this table. */
+  touch(key: string): void {
+    this.#dirty.add(key);
+  }
+
+  /** Looks at what was noted, and makes the next snapshot. */
+  settle(): Changes<V> {
+    const added: Entry<V>[] = [];
+    const changed: Replacement<V>[] = [];
+    const removed: Entry<V>[] = [];
+    for (const key of this.#dirty) {
+      const before = this.#shown.get(key);
+      const after = this.#rules.choose(this.candidates(key), key);
+      if (after === undefined) {
+        if (before === undefined) continue;
+        this.#shown = this.#shown.without(key);
+        removed.push({ key, value: before });
+      } else if (before === undefined) {
+        this.#shown = this.#shown.with(key, after);
+        added.push({ key, value: after });
+      } else if (!this.#rules.same(before, after)) {
+        this.#shown = this.#shown.with(key, after);
+        changed.push({ key, before, after });
+      }
+    }
+    this.#dirty.clear();
+    return { added, changed, removed };
+  }
+}

@@ -1,0 +1,111 @@
+import { expect } from "chai";
+import { requireZooKeeper } from "../../bin/lab/zookeeper.ts";
+import { AGREE_LIMIT_MS, ClusterLab, expectNoLoss, LabZooKeeper } from "../support/cluster-lab.ts";
+import { describeLab, eventually, sweepLabs } from "../support/lab.ts";
+
+const ALL = [1, 2, 3, 4, 5] as const;
+const MASTERS = [1, 2, 3] as const;
+/** A lost session ends after 6 s, and candidates pause before they try again. */
+const ELECTION_LIMIT_MS = 30_000;
+
+describeLab("a cluster of five hosts with three masters and a ZooKeeper", function () {
+  this.timeout(120_000);
+  let lab: ClusterLab;
+  let zooKeeper: LabZooKeeper;
+
+  before(async function () {
+    try {
+      requireZooKeeper();
+    } catch {
+      if (process.env["CI"] === "true") throw new Error("the Debian package zookeeper, or Java, is not installed");
+      this.skip();
+    }
+    await sweepLabs();
+    lab = new ClusterLab();
+    await lab.up("--nodes", String(ALL.length), "--zk");
+    zooKeeper = new LabZooKeeper(lab);
+    for (const number of [4, 5]) {
+      await lab.labs.ok("lab", "run", "--node", String(number), "--name", `c${number}`, "--", "sleep", "1h");
+    }
+  });
+  after(() => lab?.labs.clear());
+  afterEach(function () {
+    if (this.currentTest?.state === "failed") console.error(ALL.map((number) => lab.log(number)).join("\n"));
+  });
+
+  /** Numbers of the masters that lead now. */
+  const leaders = async (): Promise<number[]> => {
+    const { nodes } = await lab.status();
+    // What a killed daemon said last stays where it said it.
+    const healthy = nodes.filter(({ agent }) => agent.healthy);
+    return MASTERS.filter((number) =>
+      healthy.some(({ name, cluster }) => name === `n${number}` && cluster?.leader?.leads),
+    );
+  };
+  const leader = async (): Promise<number> => {
+    const [one] = await eventually(ELECTION_LIMIT_MS, leaders, ({ length }) => length === 1);
+    return one ?? 0;
+  };
+
+  it("has one leader, and all know the same", async () => {
+    await lab.agree(ALL, 5);
+    expect(await leaders()).to.have.length(1);
+  });
+
+  it("lets another master lead when the leader is killed while hosts register, and doubles no address", async () => {
+    const output = await lab.pinging("c4", "c5", async () => {
+      const old = await leader();
+      const others = MASTERS.filter((number) => number !== old);
+      for (const number of others) {
+        await lab.signal(number, "SIGKILL");
+        lab.wipe(number);
+      }
+      await Promise.all([...others.map((number) => lab.start(number)), lab.signal(old, "SIGKILL")]);
+      const next = await eventually(ELECTION_LIMIT_MS, leaders, (now) => now.some((number) => number !== old));
+      expect(next).to.not.include(old);
+      await lab.start(old);
+      await lab.agree(ALL, 5, others.length);
+    });
+    expectNoLoss(output);
+  });
+
+  it("goes on without ZooKeeper, and hands out again when it is back", async () => {
+    const output = await lab.pinging("c4", "c5", async () => {
+      zooKeeper.kill();
+      await eventually(ELECTION_LIMIT_MS, leaders, ({ length }) => length === 0);
+      const { nodes } = await lab.status();
+      expect(nodes[3]?.agent.healthy, "an agent needs no leader").to.equal(true);
+      const masters = nodes.slice(0, MASTERS.length);
+      const problems = await eventually(
+        ELECTION_LIMIT_MS,
+        async () => {
+          return (await lab.status()).nodes
+            .slice(0, masters.length)
+            .map(({ cluster }) => cluster?.leader?.problem ?? "");
+        },
+        (texts) => texts.every((text) => text !== ""),
+      );
+      expect(problems.join("\n")).to.include("ZooKeeper");
+      await lab.signal(5, "SIGTERM");
+      await lab.start(5);
+      zooKeeper.start();
+      await leader();
+      await eventually(
+        ELECTION_LIMIT_MS,
+        async () => (await lab.status()).healthy,
+        (healthy) => healthy,
+      );
+      await lab.agree(ALL, 5, 2);
+    });
+    expectNoLoss(output);
+  });
+
+  it("counts a host as gone at once that says so", async () => {
+    await lab.signal(5, "SIGUSR1");
+    const seen = async () => (await lab.node(4)).cluster?.alive;
+    await eventually(AGREE_LIMIT_MS, seen, (alive) => alive === 4);
+    expect(lab.log(4)).to.match(/"node":"n5-[^"]*".*"status":"left"/);
+    await lab.start(5);
+    await lab.agree(ALL, 5, 2);
+  });
+});

@@ -1,0 +1,106 @@
+import { readFileSync } from "node:fs";
+import { expect } from "chai";
+import { METRICS, metricsPage } from "../../../../bin/api/metrics.ts";
+import { Traffic } from "../../../../bin/api/traffic.ts";
+import { register } from "../../../../overlay/leader/register.ts";
+import { draftOf, registryOf } from "../../../../overlay/leader/registry.ts";
+import { member, type SampleState, sampleState } from "../../../support/api-state.ts";
+import { sampleTask, statusFact, taskFact } from "../../../support/facts.ts";
+import { network, node } from "../../overlay/leader/fixture.ts";
+
+/** Lines of the page without the comments, as name with labels to value. */
+async function render(sample: SampleState, traffic = new Traffic()): Promise<Map<string, number>> {
+  const text = await metricsPage({ state: sample.state, traffic }).render();
+  const lines = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+  return new Map(
+    lines.map((line) => {
+      const space = line.lastIndexOf(" ");
+      return [line.slice(0, space), Number(line.slice(space + 1))];
+    }),
+  );
+}
+
+describe("the metrics page", () => {
+  it("counts members by status, those of which there are none included", async () => {
+    const sample = sampleState();
+    sample.members.push(member("a"), member("b", "unreachable"), member("c", "forgotten"));
+    const page = await render(sample);
+    const shown = [...page].filter(([name]) => name.startsWith("dcos_net_gossip_members"));
+    expect(Object.fromEntries(shown)).to.deep.equal({
+      'dcos_net_gossip_members{status="alive"}': 2,
+      'dcos_net_gossip_members{status="remembered"}': 0,
+      'dcos_net_gossip_members{status="unreachable"}': 1,
+      'dcos_net_gossip_members{status="left"}': 0,
+    });
+  });
+
+  it("has what gossip, facts, sources and overlay count", async () => {
+    const sample = sampleState();
+    sample.learn(taskFact("m1", sampleTask()), statusFact("m1", "dcos"));
+    sample.sources.push({ name: "file", tasks: 4, problem: "no such directory" });
+    const page = await render(sample);
+    for (const [name, value] of [
+      ['dcos_net_gossip_datagrams_total{direction="sent"}', 11],
+      ['dcos_net_gossip_bytes_total{direction="received"}', 1300],
+      ['dcos_net_gossip_dropped_packets_total{reason="foreign"}', 3],
+      ["dcos_net_gossip_settled", 1],
+      ['dcos_net_facts{kind="task"}', 1],
+      ['dcos_net_facts_refused_total{reason="limit"}', 10],
+      ['dcos_net_tasks{state="running"}', 1],
+      ['dcos_net_tasks{state="killing"}', 0],
+      ['dcos_net_source_up{source="file"}', 0],
+      ['dcos_net_source_tasks{source="file"}', 4],
+      ["dcos_net_overlay_passes_total", 7],
+      ["dcos_net_overlay_mtu_bytes", 1450],
+      ["dcos_net_overlay_last_pass_seconds", 0.012],
+      ['dcos_net_overlay_states{state="ok"}', 1],
+      ["dcos_net_overlay_leader", 0],
+    ] as const) {
+      expect(page.get(name), name).to.equal(value);
+    }
+    expect(page.get("process_resident_memory_bytes")).to.be.greaterThan(1e6);
+  });
+
+  it("has the pools on the leader only, with how full they are", async () => {
+    const sample = sampleState();
+    const draft = draftOf(registryOf(network(), []));
+    register(draft, node("m1", "10.0.0.1"), () => undefined);
+    expect([...(await render(sample)).keys()].join()).not.to.include("pool");
+    sample.master = { network: network(), leading: { epoch: 5, registry: draft }, problem: undefined };
+    const page = await render(sample);
+    expect(page.get("dcos_net_overlay_epoch")).to.equal(5);
+    expect(page.get('dcos_net_overlay_pool_used{pool="vtep_subnet"}')).to.equal(1);
+    expect(page.get('dcos_net_overlay_pool_size{pool="vtep_subnet"}')).to.equal(4094);
+    expect(page.get('dcos_net_overlay_pool_size{pool="overlay dcos subnet"}')).to.equal(65_536);
+  });
+
+  it("reads everything anew each time, and forgets what isn't there any more", async () => {
+    const sample = sampleState();
+    const traffic = new Traffic();
+    const page = metricsPage({ state: sample.state, traffic });
+    sample.sources.push({ name: "file", tasks: 1, problem: undefined });
+    traffic.count("/health", 200);
+    expect(await page.render()).to.include('dcos_net_http_requests_total{route="/health",status="200"} 1');
+    sample.sources.length = 0;
+    traffic.count("/health", 200);
+    const second = await page.render();
+    expect(second).to.include('dcos_net_http_requests_total{route="/health",status="200"} 2');
+    expect(second).not.to.include('source="file"');
+  });
+
+  it("has names as Prometheus wants them: counters end in _total, gauges don't", () => {
+    for (const { name, type } of METRICS) {
+      expect(name).to.match(/^(?:dcos_net|process)_[a-z_]+$/);
+      expect(name.endsWith("_total"), name).to.equal(type === "counter");
+    }
+    expect(new Set(METRICS.map(({ name }) => name)).size).to.equal(METRICS.length);
+  });
+
+  it("is what docs/metrics.md explains, metric for metric and label for label", () => {
+    const text = readFileSync(new URL("../../../../docs/metrics.md", import.meta.url), "utf8");
+    const rows = [...text.matchAll(/^\| `((?:dcos_net|process)_\w+)(?:\{([\w, ]+)\})?` \| (counter|gauge) \|/gm)];
+    const documented = rows.map(([, name, labels = "", type]) => `${type} ${name}{${labels}}`);
+    const real = METRICS.map(({ type, name, labels }) => `${type} ${name}{${labels.join(", ")}}`);
+    expect(documented).to.have.members(real);
+  });
+});
