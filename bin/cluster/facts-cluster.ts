@@ -5,10 +5,10 @@ import type { Cluster } from "../../overlay/cluster.ts";
 import { clusterOf, type NodeAddresses } from "../../overlay/leader/cluster-view.ts";
 import { assignmentOfBody, networkOfBody } from "../../overlay/leader/fact-body.ts";
 
-/** The cluster for the node `self`, from the facts of all; undefined while this node has no assignment. Nodes that can't
- *  be reached are in it until they are forgotten. The configuration is the one in this node's own assignment: every
- *  assignment of one leadership carries it. A node that says nothing at this moment, as one that has just begun anew, is
- *  where it was in the `former` cluster. `overlayMtu` in bytes. */
+/** The cluster for the node `self`, from the facts of all; undefined while this node has no assignment. Nodes that
+ *  can't be reached are in it until they are forgotten. The configuration is the one in this node's own assignment:
+ *  every assignment of one leadership carries it. A node that says nothing at this moment, as one that has just begun
+ *  anew, is where it was in the `former` cluster. `overlayMtu` in bytes. */
 export function clusterFromFacts(
   view: Snapshot,
   self: string,
