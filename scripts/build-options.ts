@@ -10,7 +10,7 @@ export const OPTIONS: readonly string[] = [
   // A plugin call is over before compiled code would pay; the daemon and the commands go back to the normal policy.
   "--compile-jit-policy=100",
   // An import by name that can't be resolved fails here and not at run time. Only one whose name is computed may stay
-  // open: express has one, for template engines, which we don't use.
+  // open.
   "--allow-unresolved=<empty>",
   // A root program must not take settings or code from whatever directory it is started in.
   "--no-compile-autoload-dotenv",

@@ -1,10 +1,10 @@
-import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Response } from "express";
 import type { Clock } from "../../lib/clock.ts";
 import { NetError } from "../../lib/error.ts";
 import type { Log } from "../../lib/log.ts";
+import { readJson } from "./body.ts";
 import { Bucket } from "./bucket.ts";
 import { checkHost } from "./host.ts";
-import { errorAnswer, fromBodyParser, mistakeAnswer, Refusal } from "./refusal.ts";
+import { type ErrorAnswer, errorAnswer, mistakeAnswer, Refusal } from "./refusal.ts";
 import type { Answer, Route } from "./routes.ts";
 import type { Traffic } from "./traffic.ts";
 
@@ -15,17 +15,21 @@ export interface ApplicationOptions {
   readonly log: Log;
 }
 
-/** Enough for the longest list of nodes that one request may name. */
-const LARGEST_BODY = 1 << 20;
+/** Answers a request that came from the address `from`. Never rejects. */
+export type Application = (request: Request, from: string | undefined) => Promise<Response>;
+
 /** Requests that may come at once, and those that may come each second for ever. */
 const BURST = 100;
 const PER_SECOND = 50;
+/** Requests that are answered at the same time. */
+const MOST_AT_ONCE = 64;
+/** Time for a body to come. */
+const BODY_MS = 15_000;
 /** Time for an answer: a store may be slow to write. */
 const ANSWER_MS = 30_000;
-/** Time for a whole request and its answer to pass; who is slower is cut off. */
-const DEADLINE_MS = 45_000;
 
-/** For the browser: it must not guess types, keep, embed or pass on anything. */
+/** For the browser: it must not guess types, keep, embed or pass on anything. Connections end with their answer, so
+ *  that none stays open idle. */
 const HEADERS: Readonly<Record<string, string>> = {
   "Cache-Control": "no-store",
   Connection: "close",
@@ -34,134 +38,113 @@ const HEADERS: Readonly<Record<string, string>> = {
   "X-Content-Type-Options": "nosniff",
 };
 
-/** The routes as an express application: what every request must be before a route sees it, and what every answer looks
- *  like. Connections end with their answer, so that none stays open idle. */
-export function application(options: ApplicationOptions): Express {
-  const { routes, log } = options;
-  const app = express();
-  app.disable("x-powered-by");
-  app.disable("etag");
-  app.enable("case sensitive routing");
-  app.use(prepare(options), admit(options.clock));
-  for (const path of new Set(routes.map((route) => route.path))) {
-    app.all(path, (_request, response, next) => {
-      response.locals["route"] = path;
-      next();
-    });
-    addRoutes(app, path, options);
-  }
-  app.use((request) => {
-    const remedy = "GET / lists what there is";
-    throw new Refusal(404, "not-found", { tried: triedOf(request), said: "there is no such path", remedy });
-  });
-  app.use(onError(log));
-  return app;
+/** A request on its way to its answer. */
+interface Exchange {
+  readonly request: Request;
+  readonly path: string;
+  readonly query: URLSearchParams;
+  /** Method and path, for messages. */
+  readonly tried: string;
 }
 
-function addRoutes(app: Express, path: string, { routes, clock, log }: ApplicationOptions): void {
-  const here = routes.filter((route) => route.path === path);
-  for (const route of here) {
-    const handler: RequestHandler = async (request, response) => {
-      const start = request.originalUrl.indexOf("?");
-      const query = new URLSearchParams(start < 0 ? "" : request.originalUrl.slice(start + 1));
-      const question = { query, body: request.body as unknown };
-      send(response, await withinLimit(Promise.resolve(route.answer(question)), triedOf(request), clock));
-    };
-    if (route.method === "GET") app.get(path, handler);
-    else app.post(path, onlyJson, readJson, noteChange(log), handler);
-  }
-  const allow = here.flatMap(({ method }) => (method === "GET" ? ["GET", "HEAD"] : [method])).join(", ");
-  app.all(path, (request) => {
-    const details = { tried: triedOf(request), said: `the method must be ${allow}` };
-    throw new Refusal(405, "unsupported", details, { Allow: allow });
-  });
-}
+/** The routes as one function from request to response: what every request must be before a route sees it, and what
+ *  every answer looks like. */
+export function application({ routes, traffic, clock, log }: ApplicationOptions): Application {
+  const paths = new Set(routes.map(({ path }) => path));
+  const admit = admission(clock);
+  let running = 0;
 
-/** Sets the headers, counts the answer, and cuts off who is too slow to ask or to read. */
-function prepare({ traffic, clock }: ApplicationOptions): RequestHandler {
-  return (request, response, next) => {
-    response.set(HEADERS);
-    response.locals["route"] = "none";
-    const cancel = clock.schedule(DEADLINE_MS, () => void request.socket.destroy());
-    response.once("close", () => {
-      cancel();
-      traffic.count(String(response.locals["route"]), response.statusCode);
-    });
-    next();
+  async function answerTo(exchange: Exchange): Promise<Answer> {
+    const { request, query, tried } = exchange;
+    checkHost(request.headers.get("host") ?? undefined);
+    admit(tried, running);
+    const route = routeOf(routes, exchange);
+    const reading = route.method === "POST" ? readJson(request, tried) : undefined;
+    const body = await (reading && within(BODY_MS, reading, clock, () => slowAsker(tried)));
+    return within(ANSWER_MS, Promise.resolve(route.answer({ query, body })), clock, () => slowAnswer(tried));
+  }
+
+  return async (request, from) => {
+    const exchange = exchangeOf(request);
+    running += 1;
+    const answer = await answerTo(exchange)
+      .catch((error: unknown) => refusalOf(error, exchange, log))
+      .finally(() => {
+        running -= 1;
+      });
+    traffic.count(paths.has(exchange.path) ? exchange.path : "none", answer.status);
+    // Everything that may change something is in the log, with what came of it.
+    if (request.method === "POST")
+      log.info("asked for a change", { asked: exchange.tried, from, status: answer.status });
+    return responseOf(answer);
   };
 }
 
-/** Lets in what is asked by address, and not too often. */
-function admit(clock: Clock): RequestHandler {
+/** Path and query as they were sent. The URL that the runtime makes of them isn't one when `Host` is none. */
+function exchangeOf(request: Request): Exchange {
+  const [, target = ""] = /^(?:[a-z]+:\/\/[^/?#]*)?(.*)$/s.exec(request.url) ?? [];
+  const start = target.indexOf("?");
+  const path = start < 0 ? target : target.slice(0, start);
+  const query = new URLSearchParams(start < 0 ? "" : target.slice(start + 1));
+  return { request, path, query, tried: `${request.method} ${path.slice(0, 100)}` };
+}
+
+/** Lets requests in that come not too often, and not too many at the same time. */
+function admission(clock: Clock): (tried: string, running: number) => void {
   const bucket = new Bucket(BURST, PER_SECOND, clock.monotonic());
-  return (request, _response, next) => {
-    checkHost(request.headers.host);
-    const waitMs = bucket.take(clock.monotonic());
-    if (waitMs === 0) return next();
-    const said = `there are more than ${PER_SECOND} requests a second`;
-    const remedy = "ask less often";
+  const busy = (tried: string, said: string, waitMs: number) => {
     const headers = { "Retry-After": String(Math.ceil(waitMs / 1000)) };
-    throw new Refusal(429, "busy", { tried: triedOf(request), said, remedy }, headers);
+    return new Refusal(429, "busy", { tried, said, remedy: "ask less often" }, headers);
+  };
+  return (tried, running) => {
+    const waitMs = bucket.take(clock.monotonic());
+    if (waitMs > 0) throw busy(tried, `there are more than ${PER_SECOND} requests a second`, waitMs);
+    if (running > MOST_AT_ONCE)
+      throw busy(tried, `there are more than ${MOST_AT_ONCE} requests at the same time`, 1000);
   };
 }
 
-/** A web page can make a browser send a form here, but not JSON, unless this API agreed to it (CORS), which it never
- *  does. */
-const onlyJson: RequestHandler = (request, _response, next) => {
-  if (request.is("application/json") === "application/json") return next();
-  throw new Refusal(415, "unsupported", {
-    tried: triedOf(request),
-    said: "the body must be JSON, and say so",
-    remedy: "send the header Content-Type: application/json",
+function routeOf(routes: readonly Route[], { request, path, tried }: Exchange): Route {
+  const here = routes.filter((route) => route.path === path);
+  if (here.length === 0) {
+    throw new Refusal(404, "not-found", { tried, said: "there is no such path", remedy: "GET / lists what there is" });
+  }
+  const method = request.method === "HEAD" ? "GET" : request.method;
+  const route = here.find((each) => each.method === method);
+  if (route !== undefined) return route;
+  const allow = here.flatMap((each) => (each.method === "GET" ? ["GET", "HEAD"] : [each.method])).join(", ");
+  throw new Refusal(405, "unsupported", { tried, said: `the method must be ${allow}` }, { Allow: allow });
+}
+
+/** What `work` gives, unless it takes longer than `limitMs`. */
+function within<T>(limitMs: number, work: Promise<T>, clock: Clock, tooLate: () => NetError): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<T>();
+  const cancel = clock.schedule(limitMs, () => reject(tooLate()));
+  return Promise.race([work, promise]).finally(cancel);
+}
+
+function slowAsker(tried: string): NetError {
+  return new Refusal(408, "timeout", { tried, said: `its body did not come within ${BODY_MS / 1000} s` });
+}
+
+function slowAnswer(tried: string): NetError {
+  const said = `it took longer than ${ANSWER_MS / 1000} s, and may still be done`;
+  return new NetError("timeout", { tried, said, remedy: "look what has become of it before you ask again" });
+}
+
+function refusalOf(error: unknown, { tried }: Exchange, log: Log): ErrorAnswer {
+  const expected = errorAnswer(error);
+  if (expected !== undefined) return expected;
+  const problem = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  log.error("request failed", { asked: tried, problem });
+  return mistakeAnswer(tried);
+}
+
+function responseOf({ status, body, contentType, headers }: Answer): Response {
+  const isText = typeof body === "string";
+  const type = isText ? (contentType ?? "text/plain; charset=utf-8") : "application/json; charset=utf-8";
+  return new Response(isText ? body : JSON.stringify(body), {
+    status,
+    headers: { ...HEADERS, "Content-Type": type, ...headers },
   });
-};
-
-const parseJson = express.json({ limit: LARGEST_BODY, inflate: false, type: () => true });
-const readJson: RequestHandler = (request, response, next) => {
-  parseJson(request, response, (error?: unknown) =>
-    error === undefined ? next() : next(fromBodyParser(error, triedOf(request), LARGEST_BODY)),
-  );
-};
-
-/** Everything that may change something is in the log, with what came of it. */
-function noteChange(log: Log): RequestHandler {
-  return (request, response, next) => {
-    const from = request.socket.remoteAddress;
-    const asked = triedOf(request);
-    response.once("finish", () => log.info("asked for a change", { asked, from, status: response.statusCode }));
-    next();
-  };
-}
-
-function withinLimit(answer: Promise<Answer>, tried: string, clock: Clock): Promise<Answer> {
-  const { promise, reject } = Promise.withResolvers<Answer>();
-  const cancel = clock.schedule(ANSWER_MS, () => {
-    const said = `it took longer than ${ANSWER_MS / 1000} s, and may still be done`;
-    reject(new NetError("timeout", { tried, said, remedy: "look what has become of it before you ask again" }));
-  });
-  return Promise.race([answer, promise]).finally(cancel);
-}
-
-function onError(log: Log): ErrorRequestHandler {
-  // Express knows a handler of errors by its four parameters.
-  return (error: unknown, request, response, _next) => {
-    const expected = errorAnswer(error);
-    if (expected === undefined) {
-      const problem = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      log.error("request failed", { asked: triedOf(request), problem });
-    }
-    const { status, headers, body } = expected ?? mistakeAnswer(triedOf(request));
-    response.set(headers);
-    send(response, { status, body });
-  };
-}
-
-function send(response: Response, { status, body, contentType }: Answer): void {
-  response.status(status);
-  if (typeof body === "string") response.type(contentType ?? "text/plain").send(body);
-  else response.json(body);
-}
-
-function triedOf({ method, path }: { readonly method: string; readonly path: string }): string {
-  return `${method} ${path.slice(0, 100)}`;
 }

@@ -1,5 +1,4 @@
-import { Counter, Gauge, Registry } from "prom-client";
-import type { Metric, MetricSources } from "./metric.ts";
+import type { Metric, MetricSources, Sample } from "./metric.ts";
 import { FACT_METRICS, GOSSIP_METRICS } from "./metrics-cluster.ts";
 import { LEADER_METRICS, OVERLAY_METRICS } from "./metrics-overlay.ts";
 import { PROCESS_METRICS } from "./metrics-process.ts";
@@ -13,37 +12,30 @@ export const METRICS: readonly Metric[] = [
   ...PROCESS_METRICS,
 ];
 
+/** Prometheus' text format, which {@link MetricsPage} has. */
+export const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
+
 /** The page that Prometheus reads. */
 export interface MetricsPage {
-  readonly contentType: string;
-  /** The page as of now, in the text format that `contentType` names. */
-  readonly render: () => Promise<string>;
+  /** The page as of now: all values are counted elsewhere, and read whenever it is asked for. */
+  readonly render: () => string;
 }
 
 export function metricsPage(sources: MetricSources): MetricsPage {
-  const registry = new Registry();
-  for (const metric of METRICS) register(registry, metric, sources);
-  return { contentType: registry.contentType, render: () => registry.metrics() };
+  return { render: () => METRICS.map((metric) => section(metric, sources)).join("\n") };
 }
 
-/** All values are counted elsewhere, so each is set anew whenever the page is rendered. */
-function register(registry: Registry, { name, type, help, labels, read }: Metric, sources: MetricSources): void {
-  const options = { name, help, labelNames: [...labels], registers: [registry] };
-  if (type === "gauge") {
-    const gauge = new Gauge({
-      ...options,
-      collect: () => {
-        gauge.reset();
-        for (const sample of read(sources)) gauge.set(sample.labels, sample.value);
-      },
-    });
-  } else {
-    const counter = new Counter({
-      ...options,
-      collect: () => {
-        counter.reset();
-        for (const sample of read(sources)) counter.inc(sample.labels, sample.value);
-      },
-    });
-  }
+/** A metric in the text format (prometheus.io/docs/instrumenting/exposition_formats). */
+function section({ name, type, help, read }: Metric, sources: MetricSources): string {
+  const samples = Array.from(read(sources), (sample) => `${name}${labelsOf(sample)} ${sample.value}\n`);
+  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${samples.join("")}`;
+}
+
+function labelsOf({ labels }: Sample): string {
+  const pairs = Object.entries(labels).map(([label, value]) => `${label}="${escaped(value)}"`);
+  return pairs.length === 0 ? "" : `{${pairs.join(",")}}`;
+}
+
+function escaped(value: string): string {
+  return value.replaceAll("\\", "\\\\").replaceAll("\n", "\\n").replaceAll('"', '\\"');
 }

@@ -1,4 +1,4 @@
-import { type ErrorCode, messageOf, NetError, type NetErrorDetails } from "../../lib/error.ts";
+import { type ErrorCode, NetError, type NetErrorDetails } from "../../lib/error.ts";
 
 /** A request that the HTTP layer or a route refuses with a status of its own. */
 export class Refusal extends NetError {
@@ -67,21 +67,4 @@ export function mistakeAnswer(tried: string): ErrorAnswer {
   const said = "a mistake in the program";
   const remedy = "see the agent's log, and report it";
   return { status: 500, headers: {}, body: { error: { code: "internal", tried, said, remedy } } };
-}
-
-/** What `express.json` throws has a status and a kind (package body-parser); everything else comes back as it is. */
-export function fromBodyParser(error: unknown, tried: string, limitBytes: number): unknown {
-  if (!(error instanceof Error) || !("status" in error) || !("type" in error)) return error;
-  switch (error.type) {
-    case "entity.parse.failed":
-      return new Refusal(400, "invalid", { tried, said: `the body isn't JSON: ${messageOf(error)}` });
-    case "entity.too.large":
-      return new Refusal(413, "invalid", { tried, said: `the body has more than ${limitBytes} bytes` });
-    case "encoding.unsupported":
-      return new Refusal(415, "unsupported", { tried, said: "the body is compressed", remedy: "send it as it is" });
-    case "charset.unsupported":
-      return new Refusal(415, "unsupported", { tried, said: "the body isn't UTF-8" });
-    default:
-      return new Refusal(400, "invalid", { tried, said: messageOf(error) });
-  }
 }

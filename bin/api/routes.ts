@@ -1,7 +1,7 @@
 import { VERSION } from "../version.ts";
 import { factPage } from "./facts.ts";
 import { healthBody } from "./health.ts";
-import type { MetricsPage } from "./metrics.ts";
+import { METRICS_TYPE, type MetricsPage } from "./metrics.ts";
 import { nodeEntries } from "./nodes.ts";
 import { deleteAgents, forgetNodes, overlayAgentOverlay, overlayMasterState } from "./overlay.ts";
 import { readQuery } from "./query.ts";
@@ -21,6 +21,8 @@ export interface Answer {
   readonly body: object | string;
   /** Of a text. */
   readonly contentType?: string;
+  /** Besides those that every answer has. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export interface Route {
@@ -59,9 +61,9 @@ export function routes(state: ApiState, metrics: MetricsPage): readonly Route[] 
       const body = healthBody(state);
       return { status: body.healthy ? 200 : 503, body };
     }),
-    get("/metrics", async ({ query }) => {
+    get("/metrics", ({ query }) => {
       readQuery(query, []);
-      return { status: 200, body: await metrics.render(), contentType: metrics.contentType };
+      return { status: 200, body: metrics.render(), contentType: METRICS_TYPE };
     }),
   ];
   const list = all.map(({ method, path }) => `${method} ${path}`);

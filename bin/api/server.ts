@@ -1,7 +1,7 @@
-import { createServer, type Server } from "node:http";
 import type { Clock } from "../../lib/clock.ts";
 import { messageOf, NetError } from "../../lib/error.ts";
 import type { Log } from "../../lib/log.ts";
+import type { Application } from "./application.ts";
 import type { ApiState } from "./state.ts";
 
 export interface ApiOptions {
@@ -21,10 +21,14 @@ export interface Api {
   stop(): Promise<void>;
 }
 
-const MOST_CONNECTIONS = 64;
+/** A connection is closed when its request's head isn't complete after so many seconds, and later when nothing moves
+ *  for so long. Longer than an answer may take. */
+const IDLE_S = 60;
+/** Reading the body keeps the real bound, and says so in JSON, which the server can't. */
+const NO_BOUND = Number.MAX_SAFE_INTEGER;
 
 /** Starts the HTTP API of a node. Throws a NetError `io` when the port can't be had. What it needs is loaded only now:
- *  it is 20 MB of memory that other commands shall not pay for. */
+ *  other commands shall not pay for it. */
 export async function startApi({ state, address, port, clock, log }: ApiOptions): Promise<Api> {
   const [{ application }, { metricsPage }, { routes }, { Traffic }] = await Promise.all([
     import("./application.ts"),
@@ -33,38 +37,29 @@ export async function startApi({ state, address, port, clock, log }: ApiOptions)
     import("./traffic.ts"),
   ]);
   const traffic = new Traffic();
-  const app = application({ routes: routes(state, metricsPage({ state, traffic })), traffic, clock, log });
-  const server = createServer(app);
-  server.maxConnections = MOST_CONNECTIONS;
-  const bound = await listen(server, address, port);
+  const page = metricsPage({ state, traffic });
+  const server = listen(address, port, application({ routes: routes(state, page), traffic, clock, log }));
+  const { port: bound = port } = server;
   log.info("API listens", { address, port: bound });
-  return {
-    port: bound,
-    stop() {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      server.close(() => resolve());
-      server.closeAllConnections();
-      return promise;
-    },
-  };
+  return { port: bound, stop: () => server.stop(true) };
 }
 
-async function listen(server: Server, address: string, port: number): Promise<number> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  server.once("error", reject);
-  server.listen(port, address, resolve);
+function listen(hostname: string, port: number, answer: Application): Bun.Server<undefined> {
   try {
-    await promise;
+    return Bun.serve({
+      ...{ hostname, port, idleTimeout: IDLE_S, maxRequestBodySize: NO_BOUND },
+      // Its error pages would show parts of the program.
+      development: false,
+      // Without development it would share the port with another agent, and each would get some of the requests.
+      reusePort: false,
+      fetch: (request, server) => answer(request, server.requestIP(request)?.address),
+    });
   } catch (cause) {
     throw new NetError("io", {
-      tried: `listen on ${address} port ${port}, TCP`,
+      tried: `listen on ${hostname} port ${port}, TCP`,
       said: messageOf(cause),
       remedy: "see who has the port with: ss -lntp",
       cause,
     });
   }
-  server.off("error", reject);
-  const where = server.address();
-  if (typeof where !== "object" || where === null) throw new Error("a server that listens has a port");
-  return where.port;
 }

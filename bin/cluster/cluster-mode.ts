@@ -282,7 +282,7 @@ export class ClusterMode implements ClusterSource {
 
   #cluster(): Cluster | undefined {
     const { overlay_mtu: mtu } = this.#options.config;
-    return clusterFromFacts(this.member.view.snapshot(), this.node, mtu === 0 ? undefined : mtu);
+    return clusterFromFacts(this.member.view.snapshot(), this.node, mtu === 0 ? undefined : mtu, this.#known?.cluster);
   }
 
   #ownProblem(): string | undefined {

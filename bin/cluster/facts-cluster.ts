@@ -5,17 +5,24 @@ import type { Cluster } from "../../overlay/cluster.ts";
 import { clusterOf, type NodeAddresses } from "../../overlay/leader/cluster-view.ts";
 import { assignmentOfBody, networkOfBody } from "../../overlay/leader/fact-body.ts";
 
-/** The cluster for the node `self`, from the facts of all; undefined while this node has no assignment. Nodes that can't
- *  be reached are in it until they are forgotten. The configuration is the one in this node's own assignment: every
- *  assignment of one leadership carries it. `overlayMtu` in bytes. */
-export function clusterFromFacts(view: Snapshot, self: string, overlayMtu: number | undefined): Cluster | undefined {
+/** The cluster for the node `self`, from the facts of all; undefined while this node has no assignment. Nodes that
+ *  can't be reached are in it until they are forgotten. The configuration is the one in this node's own assignment:
+ *  every assignment of one leadership carries it. A node that says nothing at this moment, as one that has just begun
+ *  anew, is where it was in the `former` cluster. `overlayMtu` in bytes. */
+export function clusterFromFacts(
+  view: Snapshot,
+  self: string,
+  overlayMtu: number | undefined,
+  former?: Cluster,
+): Cluster | undefined {
   const own = view.assignments.get(self)?.body;
   const network = own && networkOfBody(own);
   if (own?.vtep === undefined || network === undefined) return undefined;
+  const before = new Map(former?.nodes.map((node) => [node.name, node]));
   return clusterOf({
     networks: [network],
     assignments: assignmentsOf(view.assignments.values()),
-    addressesOf: (id) => addressesIn(view, id),
+    addressesOf: (id) => addressesIn(view, id) ?? before.get(id),
     vni: own.vtep.vni,
     port: own.vtep.port,
     overlayMtu,

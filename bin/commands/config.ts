@@ -13,7 +13,12 @@ export function addConfig(program: Command, app: App): void {
     .option("--json", "print JSON")
     .action(({ json = false }: { json?: boolean }) => {
       const { config: values, origins } = app.settings();
-      const settings = KEYS.map((key) => ({ key, value: values[key], unit: SCHEMA[key].unit, origin: origins[key] }));
+      const settings = KEYS.map((key) => ({
+        key,
+        value: withoutPassword(values[key]),
+        unit: SCHEMA[key].unit,
+        origin: origins[key],
+      }));
       show(app.out, json, settings, (rows) =>
         table(
           ["KEY", "VALUE", "FROM"],
@@ -41,6 +46,11 @@ export function addConfig(program: Command, app: App): void {
         `  environment  ${variable}`,
       ]);
     });
+}
+
+/** What is printed may end up in a ticket: `zk://user:…@host` keeps its user and loses its password. */
+function withoutPassword(value: string | number): string | number {
+  return typeof value === "string" ? value.replace(/(:\/\/[^:@/]*:)[^@/]*@/g, "$1***@") : value;
 }
 
 function explanation(key: Key) {

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { expect } from "chai";
-import { METRICS, metricsPage } from "../../../../bin/api/metrics.ts";
+import { Counter, Gauge, Registry } from "prom-client";
+import { METRICS, METRICS_TYPE, metricsPage } from "../../../../bin/api/metrics.ts";
 import { Traffic } from "../../../../bin/api/traffic.ts";
 import { register } from "../../../../overlay/leader/register.ts";
 import { draftOf, registryOf } from "../../../../overlay/leader/registry.ts";
@@ -9,8 +10,8 @@ import { sampleTask, statusFact, taskFact } from "../../../support/facts.ts";
 import { network, node } from "../../overlay/leader/fixture.ts";
 
 /** Lines of the page without the comments, as name with labels to value. */
-async function render(sample: SampleState, traffic = new Traffic()): Promise<Map<string, number>> {
-  const text = await metricsPage({ state: sample.state, traffic }).render();
+function render(sample: SampleState, traffic = new Traffic()): Map<string, number> {
+  const text = metricsPage({ state: sample.state, traffic }).render();
   const lines = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
   return new Map(
     lines.map((line) => {
@@ -21,10 +22,10 @@ async function render(sample: SampleState, traffic = new Traffic()): Promise<Map
 }
 
 describe("the metrics page", () => {
-  it("counts members by status, those of which there are none included", async () => {
+  it("counts members by status, those of which there are none included", () => {
     const sample = sampleState();
     sample.members.push(member("a"), member("b", "unreachable"), member("c", "forgotten"));
-    const page = await render(sample);
+    const page = render(sample);
     const shown = [...page].filter(([name]) => name.startsWith("dcos_net_gossip_members"));
     expect(Object.fromEntries(shown)).to.deep.equal({
       'dcos_net_gossip_members{status="alive"}': 2,
@@ -34,11 +35,11 @@ describe("the metrics page", () => {
     });
   });
 
-  it("has what gossip, facts, sources and overlay count", async () => {
+  it("has what gossip, facts, sources and overlay count", () => {
     const sample = sampleState();
     sample.learn(taskFact("m1", sampleTask()), statusFact("m1", "dcos"));
     sample.sources.push({ name: "file", tasks: 4, problem: "no such directory" });
-    const page = await render(sample);
+    const page = render(sample);
     for (const [name, value] of [
       ['dcos_net_gossip_datagrams_total{direction="sent"}', 11],
       ['dcos_net_gossip_bytes_total{direction="received"}', 1300],
@@ -61,31 +62,53 @@ describe("the metrics page", () => {
     expect(page.get("process_resident_memory_bytes")).to.be.greaterThan(1e6);
   });
 
-  it("has the pools on the leader only, with how full they are", async () => {
+  it("has the pools on the leader only, with how full they are", () => {
     const sample = sampleState();
     const draft = draftOf(registryOf(network(), []));
     register(draft, node("m1", "10.0.0.1"), () => undefined);
-    expect([...(await render(sample)).keys()].join()).not.to.include("pool");
+    expect([...render(sample).keys()].join()).not.to.include("pool");
     sample.master = { network: network(), leading: { epoch: 5, registry: draft }, problem: undefined };
-    const page = await render(sample);
+    const page = render(sample);
     expect(page.get("dcos_net_overlay_epoch")).to.equal(5);
     expect(page.get('dcos_net_overlay_pool_used{pool="vtep_subnet"}')).to.equal(1);
     expect(page.get('dcos_net_overlay_pool_size{pool="vtep_subnet"}')).to.equal(4094);
     expect(page.get('dcos_net_overlay_pool_size{pool="overlay dcos subnet"}')).to.equal(65_536);
   });
 
-  it("reads everything anew each time, and forgets what isn't there any more", async () => {
+  it("reads everything anew each time, and forgets what isn't there any more", () => {
     const sample = sampleState();
     const traffic = new Traffic();
     const page = metricsPage({ state: sample.state, traffic });
     sample.sources.push({ name: "file", tasks: 1, problem: undefined });
     traffic.count("/health", 200);
-    expect(await page.render()).to.include('dcos_net_http_requests_total{route="/health",status="200"} 1');
+    expect(page.render()).to.include('dcos_net_http_requests_total{route="/health",status="200"} 1');
     sample.sources.length = 0;
     traffic.count("/health", 200);
-    const second = await page.render();
+    const second = page.render();
     expect(second).to.include('dcos_net_http_requests_total{route="/health",status="200"} 2');
     expect(second).not.to.include('source="file"');
+  });
+
+  it("is what Prometheus' own client library writes, strange labels included", async () => {
+    const sample = sampleState();
+    sample.learn(taskFact("m1", sampleTask()), statusFact("m1", "dcos"));
+    sample.sources.push({ name: 'a "quoted" \\ name\nof two lines', tasks: 4, problem: undefined });
+    const traffic = new Traffic();
+    traffic.count("/health", 503);
+    const sources = { state: sample.state, traffic };
+    const registry = new Registry();
+    for (const { name, type, help, labels, read } of METRICS) {
+      const options = { name, help, labelNames: [...labels], registers: [registry] };
+      const metric = type === "gauge" ? new Gauge(options) : new Counter(options);
+      metric.reset();
+      for (const { labels: of, value } of read(sources)) metric.inc(of, value);
+    }
+    // What the process itself uses changes between two readings.
+    const lines = (text: string) => text.split("\n").filter((line) => !/^process_(?:cpu|resident)/.test(line));
+    const ours = lines(metricsPage(sources).render());
+    expect(ours).to.have.members(lines(await registry.metrics()));
+    expect(ours).to.have.lengthOf.above(100);
+    expect(METRICS_TYPE).to.equal(registry.contentType);
   });
 
   it("has names as Prometheus wants them: counters end in _total, gauges don't", () => {

@@ -64,6 +64,14 @@ describe("the cluster from facts", () => {
     expect(names()).to.deep.equal(["n1", "n2"]);
   });
 
+  it("leaves a node where it was while that says nothing", () => {
+    const view = viewOf(facts(1));
+    const former = clusterFromFacts(view.snapshot(), "n2", undefined);
+    view.apply([{ type: "held", owner: "n3", name: "node/n3", fact: undefined }]);
+    expect(clusterFromFacts(view.snapshot(), "n2", undefined)?.nodes).to.have.length(2);
+    expect(clusterFromFacts(view.snapshot(), "n2", undefined, former)).to.deep.equal(former);
+  });
+
   it("isn't there for a node without an assignment, or one that was refused as a whole", () => {
     expect(clusterFromFacts(viewOf(facts(1)).snapshot(), "n4", undefined)).to.equal(undefined);
     const body = { node: "n4", epoch: 1, overlays: [], refusal: "address: taken" };
