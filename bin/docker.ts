@@ -46,7 +46,7 @@ export async function startDocker(parts: DockerParts): Promise<DockerService> {
   const stateDir = config.docker_dir;
   const driver = new DockerDriver({ kernel, files, clock, log, stateDir, dataDir: config.data_dir, bootId });
   files.makeDirectory(config.docker_plugin_socket.replace(/\/[^/]*$/, "") || "/");
-  const socket = await openPluginSocket(config.docker_plugin_socket, (method, text) => driver.answer(method, text));
+  const socket = openPluginSocket(config.docker_plugin_socket, (method, text) => driver.answer(method, text));
   log.info("Docker plugin listens", { socket: config.docker_plugin_socket });
   return new Service(parts, clock, driver, socket);
 }

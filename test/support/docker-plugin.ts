@@ -103,7 +103,7 @@ export class DockerPlugin {
   }
 
   async #listen(): Promise<void> {
-    this.#socket = await openPluginSocket(this.path, (method, text) => this.#driver.answer(method, text));
+    this.#socket = openPluginSocket(this.path, (method, text) => this.#driver.answer(method, text));
   }
 
   #newDriver(): DockerDriver {

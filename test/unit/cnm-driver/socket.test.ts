@@ -42,8 +42,8 @@ describe("the Docker plugin socket", () => {
     const path = `${plugin.folder}/left.sock`;
     writeFileSync(path, "");
     const answer = () => Promise.resolve({ status: 200, body: {} });
-    const first = await openPluginSocket(path, answer);
-    const second = await openPluginSocket(path, answer);
+    const first = openPluginSocket(path, answer);
+    const second = openPluginSocket(path, answer);
     await first.close();
     expect((await fetch("http://plugin/Any", { method: "POST", unix: path })).status).to.equal(200);
     await second.close();
