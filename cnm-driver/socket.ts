@@ -58,11 +58,14 @@ function listen(unix: string, answer: AnswerCall): Bun.Server<undefined> {
   }
 }
 
+/** The path of a request's URL, when it is one word. The host before it is whatever the engine wrote there: 20.10
+ *  writes the socket's own path, which no URL parser takes. */
+const METHOD_PATH = /^(?:\w+:\/\/[^/]*)?\/([^/?#]+)$/;
+
 async function reply(request: Request, answer: AnswerCall): Promise<Answer> {
-  const { pathname } = new URL(request.url);
-  const [, method] = /^\/([^/]+)$/.exec(pathname) ?? [];
+  const [, method] = METHOD_PATH.exec(request.url) ?? [];
   if (request.method === "POST" && method !== undefined) return answer(method, await request.text());
-  return failed(404, `there is nothing at ${request.method} ${pathname.slice(0, 100)}`);
+  return failed(404, `there is nothing at ${request.method} ${request.url.slice(0, 200)}`);
 }
 
 function responseOf({ status, body }: Answer): Response {

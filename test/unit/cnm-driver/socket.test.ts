@@ -17,6 +17,13 @@ describe("the Docker plugin socket", () => {
     expect(statSync(plugin.path).mode & 0o777).to.equal(0o600);
   });
 
+  it("answers engines of all releases, whatever host they write into a request", async () => {
+    for (const Host of ["plugin.moby.localhost", "%2Frun%2Fdocker%2Fplugins%2Fdcos.sock", "api.moby.localhost", ""]) {
+      const response = await ask("Plugin.Activate", { method: "POST", headers: { Host } });
+      expect(response.status, Host).to.equal(200);
+    }
+  });
+
   it("answers what isn't a call of the protocol with a reason", async () => {
     for (const [path, init] of [
       ["Plugin.Activate", { method: "GET" }],
