@@ -8,6 +8,11 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   "overlay show": ["dcos-net overlay show", "dcos-net overlay show --nodes nodes.json --node node-a"],
   "overlay peers": ["dcos-net overlay peers", "dcos-net overlay peers --json | jq '.[] | select(.missing != [])'"],
   "overlay explain": ["dcos-net overlay explain 9.0.2.5", "dcos-net overlay explain fd01:b::2:0:0:5 --json"],
+  "dns serve": [
+    "dcos-net dns serve --listen 127.0.0.1:5300 --tasks /etc/dcos-net/tasks",
+    "dig @127.0.0.1 -p 5300 shop.web.containerip.dcos.thisdcos.directory",
+  ],
+  "mesos-dns": ["dcos-net mesos-dns --config /etc/mesos-dns/config.json"],
   "ipam show": ["dcos-net ipam show", "dcos-net ipam show --network dcos --json"],
   "ipam check": ["dcos-net ipam check", "dcos-net ipam check --network dcos"],
   "ipam gc": ["dcos-net ipam gc --network dcos --dry-run", "dcos-net ipam gc --network dcos --valid attachments.json"],

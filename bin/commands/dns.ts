@@ -37,10 +37,7 @@ export function addDns(program: Command, app: App): void {
     .addHelpText(
       "after",
       `
-Logs one JSON object a line on standard output. SIGTERM and SIGINT end it.
-
-  dcos-net dns serve --listen 127.0.0.1:5300 --tasks /etc/dcos-net/tasks &
-  dig @127.0.0.1 -p 5300 shop.web.containerip.dcos.thisdcos.directory`,
+Logs one JSON object a line on standard output. SIGTERM and SIGINT end it.`,
     )
     .action((options: Options) => serve(app, options));
 }

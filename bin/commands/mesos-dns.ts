@@ -36,9 +36,7 @@ export function addMesosDns(program: Command, app: App): void {
       "after",
       `
 Here --config names Mesos-DNS's own configuration file, which is needed.
-Logs one JSON object a line on standard output. SIGTERM and SIGINT end it.
-
-  dcos-net mesos-dns --config /etc/mesos-dns/config.json`,
+Logs one JSON object a line on standard output. SIGTERM and SIGINT end it.`,
     )
     .action((options: Options) => run(app, options));
 }
