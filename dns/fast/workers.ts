@@ -31,6 +31,8 @@ export class Workers {
   readonly #options: WorkersOptions;
   readonly #control: Int32Array;
   readonly #threads: Worker[] = [];
+  /** Resolve when a thread is done, or has failed. */
+  readonly #ended: Promise<void>[] = [];
   readonly #fds: number[] = [];
 
   constructor(options: WorkersOptions) {
@@ -71,16 +73,8 @@ export class Workers {
 
   /** Ends the threads, then closes their sockets. */
   async stop(): Promise<void> {
-    const ended = this.#threads.map(
-      (thread) =>
-        new Promise<void>((resolve) => {
-          thread.addEventListener("message", ({ data }) => {
-            if (data === "ended") resolve();
-          });
-        }),
-    );
     Atomics.store(this.#control, CONTROL.stop, 1);
-    await Promise.all(ended);
+    await Promise.all(this.#ended);
     for (const thread of this.#threads) thread.terminate();
     for (const fd of this.#fds) closeDatagram(fd);
   }
@@ -88,10 +82,16 @@ export class Workers {
   #start(worker: number): void {
     const { table, recursion, onHanded, onFailure } = this.#options;
     const thread = new Worker(WORKER);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#ended.push(promise);
     thread.addEventListener("message", ({ data }: MessageEvent<Handed | "ended">) => {
-      if (data !== "ended") onHanded(data);
+      if (data === "ended") resolve();
+      else onHanded(data);
     });
-    thread.addEventListener("error", ({ message }) => onFailure(message));
+    thread.addEventListener("error", ({ message }) => {
+      onFailure(message);
+      resolve();
+    });
     const start: WorkerStart = { memory: table.memory, worker, recursion };
     thread.postMessage(start);
     this.#threads.push(thread);
