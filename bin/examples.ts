@@ -21,6 +21,11 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     "dcos-net facts --kind assignment --json",
     "dcos-net facts --api 127.0.0.1:62080 --kind task",
   ],
+  "dns serve": [
+    "dcos-net dns serve --listen 127.0.0.1:5300 --tasks /etc/dcos-net/tasks",
+    "dig @127.0.0.1 -p 5300 shop.web.containerip.dcos.thisdcos.directory",
+  ],
+  "mesos-dns": ["dcos-net mesos-dns --config /etc/mesos-dns/config.json"],
   "ipam show": ["dcos-net ipam show", "dcos-net ipam show --network dcos --json"],
   "ipam check": ["dcos-net ipam check", "dcos-net ipam check --network dcos"],
   "ipam gc": ["dcos-net ipam gc --network dcos --dry-run", "dcos-net ipam gc --network dcos --valid attachments.json"],

@@ -1,4 +1,4 @@
-import { CString, dlopen, FFIType, type Pointer, read } from "bun:ffi";
+import { CString, dlopen, FFIType, type Pointer, ptr, read } from "bun:ffi";
 import { NetError } from "../lib/error.ts";
 import { errnoError } from "./errno.ts";
 
@@ -19,6 +19,7 @@ const NUMBER = {
   sendto: [44, 206],
   recvfrom: [45, 207],
   bind: [49, 200],
+  getsockname: [51, 204],
   setsockopt: [54, 208],
   fcntl: [72, 25],
   flock: [73, 32],
@@ -31,8 +32,11 @@ const NUMBER = {
   mkdirat: [258, 34],
   unlinkat: [263, 35],
   renameat: [264, 38],
+  ppoll: [271, 73],
   unshare: [272, 97],
   utimensat: [280, 88],
+  recvmmsg: [299, 243],
+  sendmmsg: [307, 269],
   setns: [308, 268],
   statx: [332, 291],
 } as const;
@@ -72,6 +76,12 @@ export function systemCall(tried: string, name: SystemCall, ...args: readonly Ar
   const result = trySystemCall(name, ...args);
   if (result < 0) throw errnoError(-result, { tried });
   return result;
+}
+
+/** Where a buffer lies in memory, for structures that point to others. It stays there as long as the caller keeps the
+ *  buffer. */
+export function addressOf(bytes: Uint8Array): number {
+  return Number(ptr(bytes));
 }
 
 /** Ends the process at once, without the runtime's own clean-up, which costs a short-lived process half a millisecond.

@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { BURST, CHAIN, PLAIN } from "../test/bench/cni.ts";
+import { DNS_LOCAL } from "../test/bench/dns.ts";
 import { LEASES } from "../test/bench/leases.ts";
 import { type Benchmark, isKept, type Measurement, ratioOf, type Sample } from "../test/bench/measurement.ts";
 import { PEERS_PROGRAMMED } from "../test/bench/peers.ts";
@@ -11,7 +12,7 @@ import { STARTUP } from "../test/bench/startup.ts";
 // benchmark also leaves bench-results/NAME.json. Exit status: 0 when all were measured, whether or not a budget was
 // kept; 1 when one could not be; 2 wrong usage.
 
-const BENCHMARKS: readonly Benchmark[] = [STARTUP, PLAIN, CHAIN, BURST, LEASES, PEERS_PROGRAMMED];
+const BENCHMARKS: readonly Benchmark[] = [STARTUP, PLAIN, CHAIN, BURST, LEASES, PEERS_PROGRAMMED, DNS_LOCAL];
 const RESULTS = join(import.meta.dir, "../bench-results");
 
 const COLUMNS = [38, 17, 17, 7, 9, 0] as const;

@@ -17,7 +17,7 @@ function compile(): void {
   const temporary = `${EXECUTABLE}.${process.pid}.tmp`;
   try {
     const { exitCode } = Bun.spawnSync(
-      [process.execPath, "build", ...OPTIONS, `--outfile=${temporary}`, "bin/dcos-net.ts"],
+      [process.execPath, "build", ...OPTIONS, `--outfile=${temporary}`, "bin/dcos-net.ts", "dns/fast/worker.ts"],
       { cwd: ROOT, stdio: ["ignore", "inherit", "inherit"] },
     );
     if (exitCode !== 0) throw new Error(`bun build ended with status ${exitCode}`);

@@ -1,0 +1,105 @@
+import { hostname } from "node:os";
+import { resolve } from "node:path";
+import { type Command, InvalidArgumentError } from "commander";
+import { DCOS_RANGES, Names } from "../../dns/names.ts";
+import { aliases } from "../../dns/naming.ts";
+import { DnsServer, type Endpoint } from "../../dns/server.ts";
+import { formatIp, parseIp, tryParseIp } from "../../lib/address.ts";
+import { systemClock } from "../../lib/clock.ts";
+import { jsonLog, type Log } from "../../lib/log.ts";
+import type { App } from "../app.ts";
+import { checked, many, numberFrom } from "../checked.ts";
+import { ownAddresses } from "../dns/own-addresses.ts";
+import { taskView } from "../dns/task-view.ts";
+
+/** Memory reserved for the names that workers answer by themselves; only what is used is taken. */
+export const TABLE_BYTES = 1 << 30;
+
+interface Options {
+  readonly listen: readonly Endpoint[];
+  readonly tasks: string;
+  readonly node?: string;
+  readonly address?: readonly string[];
+  readonly workers: number;
+}
+
+/** `dcos-net dns`: names of tasks. */
+export function addDns(program: Command, app: App): void {
+  const dns = program.command("dns").description("names of tasks and virtual IPs");
+  dns
+    .command("serve")
+    .description("answer for the tasks that a directory of files defines, without a cluster")
+    .requiredOption("--listen <ip:port>", "where to listen over UDP and TCP; may be given again", many(parseEndpoint))
+    .requiredOption("--tasks <dir>", "directory of task definitions: YAML and JSON files")
+    .option("--node <name>", "name of this node (default: the host's)")
+    .option("--address <ip>", "address of this node; may be given again (default: the host's)", many(parseAddress))
+    .option("--workers <n>", "threads that answer over UDP", numberFrom(1, 64), defaultWorkers())
+    .addHelpText(
+      "after",
+      `
+Logs one JSON object a line on standard output. SIGTERM and SIGINT end it.`,
+    )
+    .action((options: Options) => serve(app, options));
+}
+
+/** One for each processor but one, which is for the programs that ask. */
+export function defaultWorkers(): number {
+  return Math.min(8, Math.max(1, navigator.hardwareConcurrency - 1));
+}
+
+async function serve(app: App, options: Options): Promise<void> {
+  const log = daemonLog(app, "dns");
+  const node = options.node ?? hostname();
+  const addresses = options.address ?? ownAddresses();
+  const names = new Names({ node, publicAddresses: [], custom: [], ranges: DCOS_RANGES, zones: [] });
+  const { view, stop } = taskView({ directory: resolve(options.tasks), node, addresses, files: app.files, log });
+  names.begin(view.snapshot());
+  const server = new DnsServer({
+    listen: options.listen,
+    zones: names.zones,
+    authority: { aliases: aliases() },
+    forward: undefined,
+    workers: options.workers,
+    tableBytes: TABLE_BYTES,
+    clock: systemClock,
+    log,
+  });
+  view.subscribe((delta, snapshot) => {
+    names.change(delta, snapshot);
+    server.publish();
+  });
+  await endSignal();
+  await stop();
+  await server.stop();
+}
+
+/** A log on standard output at the configured level. */
+export function daemonLog(app: App, component: string): Log {
+  const { log_level } = app.settings().config;
+  return jsonLog(
+    component,
+    log_level,
+    () => new Date(),
+    (line) => void process.stdout.write(line),
+  );
+}
+
+/** Resolves when somebody asks the process to end. */
+export function endSignal(): Promise<void> {
+  return new Promise((end) => {
+    process.once("SIGTERM", () => end());
+    process.once("SIGINT", () => end());
+  });
+}
+
+/** `10.1.0.5:53`, `[fd01::5]:53`. */
+export function parseEndpoint(text: string): Endpoint {
+  const [, six, four, digits] = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text) ?? [];
+  const ip = tryParseIp(six ?? four ?? "");
+  const port = Number(digits);
+  if (ip === undefined || (six !== undefined) !== (ip.family === 6) || port > 65_535)
+    throw new InvalidArgumentError("needed is <IPv4>:<port> or [<IPv6>]:<port>");
+  return { ip, port };
+}
+
+const parseAddress = checked((text: string) => formatIp(parseIp(text)));

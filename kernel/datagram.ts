@@ -1,0 +1,238 @@
+import { formatIp, type Ip, ipBytes } from "../lib/address.ts";
+import { addressOf, systemCall, trySystemCall } from "./ffi.ts";
+
+const AF_INET = 2;
+const AF_INET6 = 10;
+const SOCK_DGRAM = 2;
+const SOCK_CLOEXEC = 0o2000000;
+const SOL_SOCKET = 1;
+const SO_REUSEADDR = 2;
+const SO_RCVBUF = 8;
+const SO_REUSEPORT = 15;
+const SO_RCVTIMEO = 20;
+const SOL_IPV6 = 41;
+const IPV6_V6ONLY = 26;
+const MSG_DONTWAIT = 0x40;
+const MSG_TRUNC = 0x20;
+const MSG_WAITFORONE = 0x10000;
+const POLLIN = 1;
+
+/** Bytes of struct sockaddr_in6, the larger of the two. */
+const SOCKADDR_BYTES = 28;
+/** Bytes of struct mmsghdr and struct iovec with 64-bit pointers (linux/socket.h). */
+const MMSGHDR_WORDS = 16;
+const IOVEC_WORDS = 4;
+/** Offsets in struct mmsghdr, in 32-bit words. */
+const NAME = 0;
+const NAME_LENGTH = 2;
+const IOV = 4;
+const IOV_COUNT = 6;
+const FLAGS = 12;
+const LENGTH = 14;
+
+export interface DatagramOptions {
+  readonly ip: Ip;
+  /** 0 lets the kernel choose. */
+  readonly port: number;
+  /** Receive buffer, bytes. */
+  readonly receiveBytes: number;
+  /** Longest wait of a `receive` that waits, milliseconds. */
+  readonly waitMs: number;
+}
+
+/** A UDP socket bound to an address. Others of the same address share its datagrams (SO_REUSEPORT). Gives the file
+ *  descriptor; throws a NetError with the errno name. */
+export function openDatagram({ ip, port, receiveBytes, waitMs }: DatagramOptions): number {
+  const tried = `listen on UDP ${formatIp(ip)} port ${port}`;
+  const family = ip.family === 4 ? AF_INET : AF_INET6;
+  const fd = systemCall(tried, "socket", family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  try {
+    const set = (level: number, option: number, value: number): void => {
+      const content = new Uint8Array(Int32Array.of(value).buffer);
+      systemCall(tried, "setsockopt", fd, level, option, content, content.length);
+    };
+    set(SOL_SOCKET, SO_REUSEADDR, 1);
+    set(SOL_SOCKET, SO_REUSEPORT, 1);
+    set(SOL_SOCKET, SO_RCVBUF, receiveBytes);
+    const wait = bytesOf(timeOf(waitMs));
+    systemCall(tried, "setsockopt", fd, SOL_SOCKET, SO_RCVTIMEO, wait, wait.length);
+    if (ip.family === 6) set(SOL_IPV6, IPV6_V6ONLY, 1);
+    const address = socketAddress(ip, port);
+    systemCall(tried, "bind", fd, address, address.length);
+    return fd;
+  } catch (error) {
+    closeDatagram(fd);
+    throw error;
+  }
+}
+
+export function closeDatagram(fd: number): void {
+  trySystemCall("close", fd);
+}
+
+/** The port that a socket is bound to. */
+export function portOf(fd: number): number {
+  const address = new Uint8Array(SOCKADDR_BYTES);
+  const length = new Uint8Array(Uint32Array.of(SOCKADDR_BYTES).buffer);
+  systemCall("ask a socket for its port", "getsockname", fd, address, length);
+  return ((address[2] ?? 0) << 8) | (address[3] ?? 0);
+}
+
+/** Sends one datagram to a struct sockaddr as {@link DatagramBatch.source} gives it; false when the kernel refused. UDP
+ *  promises no more. */
+export function sendDatagram(fd: number, message: Uint8Array, to: Uint8Array): boolean {
+  return sendOne(fd, message, to) >= 0;
+}
+
+/** Through sendmmsg, since a system call has no more than five arguments here. */
+function sendOne(fd: number, message: Uint8Array, to: Uint8Array): number {
+  const vector = new Uint32Array(IOVEC_WORDS);
+  setPointer(vector, 0, addressOf(message));
+  vector[2] = message.length;
+  const header = new Uint32Array(MMSGHDR_WORDS);
+  setPointer(header, NAME, addressOf(to));
+  header[NAME_LENGTH] = to.length;
+  setPointer(header, IOV, addressOf(bytesOf(vector)));
+  header[IOV_COUNT] = 1;
+  return trySystemCall("sendmmsg", fd, bytesOf(header), 1, MSG_DONTWAIT);
+}
+
+/** The address in a struct sockaddr_in or sockaddr_in6: four or sixteen bytes of network order. */
+export function addressIn(source: Uint8Array): Uint8Array {
+  return source[0] === AF_INET ? source.subarray(4, 8) : source.subarray(8, 24);
+}
+
+/** Waits until one of the sockets has a datagram, at most so long. */
+export function waitForDatagram(fds: readonly number[], milliseconds: number): void {
+  const set = new Int32Array(fds.flatMap((fd) => [fd, POLLIN]));
+  const timeout = timeOf(milliseconds, 1_000_000n);
+  trySystemCall("ppoll", bytesOf(set), fds.length, bytesOf(timeout), null, 8);
+}
+
+/** Datagrams received and answered many at a time: recvmmsg(2) and sendmmsg(2) cost one switch into the kernel for the
+ *  whole batch. Buffers are used again by the next `receive`. */
+export class DatagramBatch {
+  /** Received datagrams, each at its slot. */
+  readonly input: Uint8Array;
+  /** Replies, each at its slot. */
+  readonly output: Uint8Array;
+  readonly #count: number;
+  readonly #slot: number;
+  readonly #sources: Uint8Array;
+  readonly #received: Uint32Array;
+  readonly #sent: Uint32Array;
+  readonly #inputVectors: Uint32Array;
+  readonly #outputVectors: Uint32Array;
+  readonly #sourceAt: number;
+  #replies = 0;
+
+  /** Takes up to `count` datagrams at a time; a slot has `slot` bytes. */
+  constructor(count: number, slot: number) {
+    this.#count = count;
+    this.#slot = slot;
+    this.input = new Uint8Array(count * slot);
+    this.output = new Uint8Array(count * slot);
+    this.#sources = new Uint8Array(count * 32);
+    this.#sourceAt = addressOf(this.#sources);
+    this.#received = new Uint32Array(count * MMSGHDR_WORDS);
+    this.#sent = new Uint32Array(count * MMSGHDR_WORDS);
+    this.#inputVectors = vectorsFor(this.input, count, slot);
+    this.#outputVectors = vectorsFor(this.output, count, slot);
+    pointHeaders(this.#received, this.#inputVectors, count);
+    pointHeaders(this.#sent, this.#outputVectors, count);
+    for (let index = 0; index < count; index++) {
+      setPointer(this.#received, index * MMSGHDR_WORDS + NAME, this.#sourceAt + index * 32);
+    }
+  }
+
+  /** How many datagrams came; 0 when none waits, or none has come for as long as the socket waits. */
+  receive(fd: number, wait: boolean): number {
+    for (let index = 0; index < this.#count; index++) {
+      this.#received[index * MMSGHDR_WORDS + NAME_LENGTH] = SOCKADDR_BYTES;
+    }
+    this.#replies = 0;
+    const flags = wait ? MSG_WAITFORONE : MSG_DONTWAIT;
+    return Math.max(0, trySystemCall("recvmmsg", fd, bytesOf(this.#received), this.#count, flags, null));
+  }
+
+  /** Bytes of a received datagram; 0 for one that was longer than a slot. */
+  lengthOf(index: number): number {
+    const header = index * MMSGHDR_WORDS;
+    return ((this.#received[header + FLAGS] ?? 0) & MSG_TRUNC) === 0 ? (this.#received[header + LENGTH] ?? 0) : 0;
+  }
+
+  /** Where the slot of a datagram, or of the reply of this number, begins. */
+  offsetOf(index: number): number {
+    return index * this.#slot;
+  }
+
+  /** Who sent a datagram, as a struct sockaddr. A copy. */
+  source(index: number): Uint8Array {
+    const length = this.#received[index * MMSGHDR_WORDS + NAME_LENGTH] ?? 0;
+    return this.#sources.slice(index * 32, index * 32 + length);
+  }
+
+  /** Slot that the next reply belongs into. */
+  get nextReply(): number {
+    return this.#replies;
+  }
+
+  /** Notes that the next reply is there, for the sender of the datagram `index`. */
+  reply(index: number, length: number): void {
+    const header = this.#replies * MMSGHDR_WORDS;
+    setPointer(this.#sent, header + NAME, this.#sourceAt + index * 32);
+    this.#sent[header + NAME_LENGTH] = this.#received[index * MMSGHDR_WORDS + NAME_LENGTH] ?? 0;
+    this.#outputVectors[this.#replies * IOVEC_WORDS + 2] = length;
+    this.#replies++;
+  }
+
+  /** Sends all replies. One that the kernel refuses is lost, those after it are not. */
+  send(fd: number): void {
+    for (let done = 0; done < this.#replies; ) {
+      const rest = bytesOf(this.#sent).subarray(done * MMSGHDR_WORDS * 4);
+      const count = trySystemCall("sendmmsg", fd, rest, this.#replies - done, 0);
+      done += Math.max(1, count);
+    }
+  }
+}
+
+function vectorsFor(buffer: Uint8Array, count: number, slot: number): Uint32Array {
+  const vectors = new Uint32Array(count * IOVEC_WORDS);
+  const base = addressOf(buffer);
+  for (let index = 0; index < count; index++) {
+    setPointer(vectors, index * IOVEC_WORDS, base + index * slot);
+    vectors[index * IOVEC_WORDS + 2] = slot;
+  }
+  return vectors;
+}
+
+function pointHeaders(headers: Uint32Array, vectors: Uint32Array, count: number): void {
+  const base = addressOf(bytesOf(vectors));
+  for (let index = 0; index < count; index++) {
+    setPointer(headers, index * MMSGHDR_WORDS + IOV, base + index * IOVEC_WORDS * 4);
+    headers[index * MMSGHDR_WORDS + IOV_COUNT] = 1;
+  }
+}
+
+function setPointer(words: Uint32Array, index: number, address: number): void {
+  words[index] = address % 2 ** 32;
+  words[index + 1] = Math.floor(address / 2 ** 32);
+}
+
+function socketAddress(ip: Ip, port: number): Uint8Array {
+  const bytes = new Uint8Array(ip.family === 4 ? 16 : SOCKADDR_BYTES);
+  bytes[0] = ip.family === 4 ? AF_INET : AF_INET6;
+  bytes[2] = port >> 8;
+  bytes[3] = port & 0xff;
+  bytes.set(ipBytes(ip), ip.family === 4 ? 4 : 8);
+  return bytes;
+}
+
+/** struct timeval, or with a million units for each millisecond struct timespec. */
+function timeOf(milliseconds: number, units = 1000n): BigInt64Array {
+  return new BigInt64Array([BigInt(Math.floor(milliseconds / 1000)), BigInt(milliseconds % 1000) * units]);
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Uint32Array | Int32Array | BigInt64Array): Uint8Array {
+  return new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
+}
