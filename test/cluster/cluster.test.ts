@@ -61,6 +61,32 @@ describeLab("a cluster of three hosts with one master", function () {
     expectNoLoss(output);
   });
 
+  it("loses no packet when clocks jump a day ahead and two back, the leader's too", async () => {
+    const hosts = [1, 2];
+    for (const host of hosts) {
+      await lab.signal(host, "SIGKILL");
+      await lab.startWithClock(host);
+    }
+    await lab.agree(ALL, 3);
+    const output = await lab.pinging("c2", "c3", async () => {
+      for (const offset of ["+1d", "-1d"]) {
+        for (const host of hosts) lab.moveClock(host, offset);
+        // What the daemon writes next shows that it goes by the other clock.
+        for (const host of hosts) await lab.signal(host, "SIGHUP");
+        await Bun.sleep(2000);
+        const sign = offset.startsWith("+") ? 1 : -1;
+        for (const host of hosts) expect(sign * (lab.lastLogged(host) - Date.now())).to.be.above(80_000_000);
+        await lab.agree(ALL, 3);
+      }
+    });
+    expectNoLoss(output);
+    for (const host of hosts) {
+      await lab.signal(host, "SIGKILL");
+      await lab.start(host);
+    }
+    await lab.agree(ALL, 3);
+  });
+
   it("keeps the rest together while a host is cut off, and is whole again by itself", async () => {
     const output = await lab.pinging("c1", "c2", async () => {
       await lab.plug(3, false);

@@ -8,6 +8,9 @@ import { eventually, Labs } from "./lab.ts";
 /** In which all nodes must know the same after anything happened, milliseconds. */
 export const AGREE_LIMIT_MS = 10_000;
 
+/** Debian's libfaketime: gives a program another clock. */
+export const FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
+
 interface Explained {
   readonly node: string;
   readonly tunnel?: { readonly addresses: readonly string[]; readonly mac: string };
@@ -89,14 +92,39 @@ export class ClusterLab {
     );
   }
 
-  /** Starts the daemon of a host as `lab up` does; returns when it has told of itself. */
-  async start(number: number): Promise<void> {
+  /** Starts the daemon of a host as `lab up` does; returns when it has told of itself. `variables` are added to its
+   *  environment, each as NAME=VALUE. */
+  async start(number: number, ...variables: readonly string[]): Promise<void> {
     const pid = async () => (await this.node(number)).agent.pid;
     const before = await pid();
-    const script = 'setsid dcos-net --config "$1" agent >>"$2" 2>&1 </dev/null &';
+    const script =
+      'config=$1 log=$2; shift 2; setsid env "$@" dcos-net --config "$config" agent >>"$log" 2>&1 </dev/null &';
     const files = [this.path(number, "config.json"), this.path(number, "agent.log")];
-    await this.onHost(number, "sh", "-c", script, "sh", ...files);
+    await this.onHost(number, "sh", "-c", script, "sh", ...files, ...variables);
     await eventually(5000, pid, (now) => now !== before);
+  }
+
+  /** Starts the daemon of a host with a wall clock of its own, which is moved by {@link moveClock}. */
+  startWithClock(number: number): Promise<void> {
+    this.moveClock(number, "+0");
+    return this.start(
+      number,
+      `LD_PRELOAD=${FAKETIME}`,
+      `FAKETIME_TIMESTAMP_FILE=${this.path(number, "clock")}`,
+      "FAKETIME_NO_CACHE=1",
+      "FAKETIME_DONT_FAKE_MONOTONIC=1",
+    );
+  }
+
+  /** Sets the clock that a host's daemon sees to another offset from the machine's: `+1d`. */
+  moveClock(number: number, offset: string): void {
+    writeFileSync(this.path(number, "clock"), `${offset}\n`);
+  }
+
+  /** Time of the last line in a daemon's log, by its own clock, milliseconds since 1970. */
+  lastLogged(number: number): number {
+    const last = this.log(number).trimEnd().split("\n").at(-1) ?? "";
+    return Date.parse((JSON.parse(last) as { readonly time: string }).time);
   }
 
   config(number: number): Readonly<Record<string, string>> {
