@@ -27,6 +27,7 @@ import {
   oneOf,
   type Parser,
   prefixText,
+  repeated,
   type Shape,
   ShapeError,
   text,
@@ -96,7 +97,7 @@ const statusBody = object<StatusBody>({
 });
 
 const head = {
-  owner: nodeId,
+  owner: repeated(nodeId),
   key: text(LIMIT.key),
   version: integer(1, UINT53),
   observedAt: integer(0, UINT53),

@@ -76,19 +76,36 @@ export function oneOf<const T extends string>(...words: readonly T[]): Parser<T>
   };
 }
 
+/** Every empty list: most tasks have several. */
+const NOTHING: readonly never[] = [];
+
 export function list<T>(item: Parser<T>, most: number, least = 0): Parser<readonly T[]> {
   return (value, at) => {
     if (!Array.isArray(value)) throw new ShapeError(at, `expected a list, got ${kindOf(value)}`);
     if (value.length < least) throw new ShapeError(at, "is an empty list");
     if (value.length > most) throw new ShapeError(at, `has more than ${most} entries`);
-    return value.map((entry, index) => item(entry, `${at}[${index}]`));
+    return value.length === 0 ? NOTHING : value.map((entry, index) => item(entry, `${at}[${index}]`));
+  };
+}
+
+/** Gives what it gave last when it is equal: what facts that come one after the other have in common, such as the agent
+ *  of a node's tasks, is then in memory once. */
+export function repeated<T>(parser: Parser<T>): Parser<T> {
+  let last: T | undefined;
+  return (value, at) => {
+    const found = parser(value, at);
+    if (last === undefined || !Bun.deepEquals(found, last, true)) last = found;
+    return last;
   };
 }
 
 /** A list in which order says nothing: comes out sorted by UTF-16 units, each once. */
 export function textSet(item: Parser<string>, most: number): Parser<readonly string[]> {
   const all = list(item, most);
-  return (value, at) => [...new Set(all(value, at))].sort();
+  return (value, at) => {
+    const found = all(value, at);
+    return found.length < 2 ? found : [...new Set(found)].sort();
+  };
 }
 
 /** A map from text to text, keys sorted. */

@@ -8,11 +8,23 @@ export interface TableRules<F, V> {
   readonly same: (a: V, b: V) => boolean;
 }
 
+/** What the only owner says. */
+class Sole<F> {
+  readonly owner: string;
+  readonly fact: F;
+
+  constructor(owner: string, fact: F) {
+    this.owner = owner;
+    this.fact = fact;
+  }
+}
+
 /** One kind of facts: for each key what every owner says, and what is shown of it. Keys are noted when something that
  *  matters to them changes, and looked at once, when the batch ends: the cost is that of the keys noted. */
 export class Table<F, V> {
   readonly #rules: TableRules<F, V>;
-  readonly #candidates = new Map<string, Map<string, F>>();
+  /** By key: the fact, or, in the rare case of several owners, the fact of each. */
+  readonly #candidates = new Map<string, Sole<F> | Map<string, F>>();
   readonly #dirty = new Set<string>();
   #shown = TrieMap.empty<V>();
 
@@ -25,21 +37,31 @@ export class Table<F, V> {
   }
 
   put(key: string, owner: string, fact: F): void {
-    const owners = this.#candidates.get(key);
-    if (owners === undefined) this.#candidates.set(key, new Map([[owner, fact]]));
-    else owners.set(owner, fact);
+    const before = this.#candidates.get(key);
+    if (before instanceof Map) before.set(owner, fact);
+    else if (before === undefined || before.owner === owner) this.#candidates.set(key, new Sole(owner, fact));
+    else {
+      const both = [
+        [before.owner, before.fact],
+        [owner, fact],
+      ] as const;
+      this.#candidates.set(key, new Map(both));
+    }
     this.#dirty.add(key);
   }
 
   drop(key: string, owner: string): void {
-    const owners = this.#candidates.get(key);
-    if (owners?.delete(owner) !== true) return;
-    if (owners.size === 0) this.#candidates.delete(key);
+    const before = this.#candidates.get(key);
+    const isThere = before instanceof Map ? before.delete(owner) : before?.owner === owner;
+    if (!isThere) return;
+    if (!(before instanceof Map) || before.size === 0) this.#candidates.delete(key);
     this.#dirty.add(key);
   }
 
   candidates(key: string): Iterable<F> {
-    return this.#candidates.get(key)?.values() ?? [];
+    const found = this.#candidates.get(key);
+    if (found instanceof Map) return found.values();
+    return found === undefined ? [] : [found.fact];
   }
 
   keys(): Iterable<string> {

@@ -1,5 +1,17 @@
 import { LIMIT } from "./limit.ts";
-import { integer, ipText, list, maybe, object, oneOf, type Parser, ShapeError, text, textSet } from "./shape.ts";
+import {
+  integer,
+  ipText,
+  list,
+  maybe,
+  object,
+  oneOf,
+  type Parser,
+  repeated,
+  ShapeError,
+  text,
+  textSet,
+} from "./shape.ts";
 import type { Discovery, DiscoveryPort, Framework, Protocol, Task, TaskAddress, TaskAgent, TaskPort } from "./task.ts";
 
 /** Port number of a transport protocol; 0 means none and is refused. */
@@ -7,9 +19,9 @@ export const portNumber = integer(1, 65_535);
 export const protocol: Parser<Protocol> = oneOf("tcp", "udp", "sctp");
 export const label = text(LIMIT.text);
 
-const framework = object<Framework>({ id: label, name: label });
-const agent = object<TaskAgent>({ id: label, addresses: list(ipText, LIMIT.addresses) });
-const address = object<TaskAddress>({ address: ipText, network: maybe(label) });
+const framework = repeated(object<Framework>({ id: label, name: label }));
+const agent = repeated(object<TaskAgent>({ id: label, addresses: list(ipText, LIMIT.addresses) }));
+const address = object<TaskAddress>({ address: ipText, network: maybe(repeated(label)) });
 
 const discoveryPort = object<DiscoveryPort>({
   protocol,
@@ -29,7 +41,7 @@ const portFields = object<TaskPort>({
   protocol,
   host: maybe(portNumber),
   container: maybe(portNumber),
-  name: maybe(label),
+  name: maybe(repeated(label)),
   vips: textSet(label, LIMIT.vips),
 });
 

@@ -11,7 +11,7 @@ import { DatagramOpener, DatagramSealer, SESSION_BYTES } from "./seal.ts";
 import { STREAM_NONCE_BYTES, StreamSeal } from "./stream-seal.ts";
 
 export interface TransportOptions {
-  readonly node: GossipNode;
+  readonly node: Pick<GossipNode, "receive" | "tick" | "nextWake" | "leave">;
   /** Where to listen, UDP and TCP: `0.0.0.0:62501`. */
   readonly listen: string;
   readonly keys: KeyRing;

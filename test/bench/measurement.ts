@@ -1,4 +1,4 @@
-/** Times of one side, in milliseconds. */
+/** What was measured of one side: milliseconds, or what the measurement's `unit` says. */
 export interface Sample {
   readonly runs: number;
   readonly median: number;
@@ -7,18 +7,31 @@ export interface Sample {
   readonly fastest: number;
 }
 
-/** A line of the report: ours beside theirs, measured in the same run. */
-export interface Measurement {
+/** A line of the report: ours, and beside it theirs, measured in the same run. */
+export type Measurement = Compared | Alone;
+
+interface Measured {
   readonly name: string;
+  /** Of the samples and the budget; `ms` when absent. */
+  readonly unit?: string;
+  readonly ours: Sample;
+}
+
+export interface Compared extends Measured {
   /** Who `theirs` is. */
   readonly reference: string;
-  readonly ours: Sample;
   readonly theirs: Sample;
   readonly budget: Budget;
 }
 
-/** What the median of ours may be: so many times theirs, or so many milliseconds. */
-export type Budget = { readonly ratio: number } | { readonly milliseconds: number };
+/** A measurement of something that no other program does. */
+export interface Alone extends Measured {
+  readonly theirs?: never;
+  readonly budget: { readonly most: number };
+}
+
+/** What the median of ours may be: so many times theirs, or so much. */
+export type Budget = { readonly ratio: number } | { readonly most: number };
 
 /** A program of `make bench`. */
 export interface Benchmark {
@@ -41,14 +54,15 @@ export function summarise(times: readonly number[]): Sample {
   };
 }
 
-export function ratioOf({ ours, theirs }: Measurement): number {
-  return ours.median / theirs.median;
+/** How many times theirs ours is; undefined without theirs. */
+export function ratioOf({ ours, theirs }: Measurement): number | undefined {
+  return theirs && ours.median / theirs.median;
 }
 
-/** True when ours is within the budget. */
-export function isKept(measurement: Measurement): boolean {
+/** Which part of its budget ours takes: 1 or less is within. */
+export function shareOf(measurement: Measurement): number {
   const { budget, ours } = measurement;
-  return "ratio" in budget ? ratioOf(measurement) <= budget.ratio : ours.median <= budget.milliseconds;
+  return "ratio" in budget ? (ratioOf(measurement) ?? Number.NaN) / budget.ratio : ours.median / budget.most;
 }
 
 function median(values: readonly number[]): number {

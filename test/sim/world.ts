@@ -27,6 +27,8 @@ export interface WorldOptions {
   readonly settings?: Settings;
   /** Encode and decode every packet, instead of handing it over as it is. */
   readonly codec?: boolean;
+  /** Takes what is sent to an address that no host has; without it that is lost. */
+  readonly outside?: (from: Host, outgoing: Outgoing) => void;
 }
 
 interface Delivery {
@@ -202,6 +204,11 @@ export class World {
     this.#wheel.add(this.now, this.now + 1, { to, via: "datagram", from, packet });
   }
 
+  /** Hands a host what somebody outside of this network has sent. */
+  arrive(to: Host, via: Via, from: string, packet: Packet): void {
+    this.#deliver({ to, via, from, packet });
+  }
+
   /** Lets time pass. */
   run(ms: number): void {
     const until = this.now + ms;
@@ -288,6 +295,7 @@ export class World {
     else this.largestFrame = Math.max(this.largestFrame, size);
     if (via === "datagram") for (const tap of this.taps) tap(host.address, packet);
     const target = this.#byAddress.get(to);
+    if (target === undefined) this.#options.outside?.(host, { via, to, packet, size });
     if (target === undefined || target.group !== host.group) return;
     if (via === "datagram" && this.random() < this.loss) return;
     const delivery = { to: target, via, from: host.address, packet: this.#carried(packet) };

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { decodeFact, encodeFact } from "../../../facts/codec.ts";
 import type { Fact } from "../../../facts/fact.ts";
 import { LIMIT } from "../../../facts/limit.ts";
+import type { Task } from "../../../facts/task.ts";
 import { NetError } from "../../../lib/error.ts";
 import { assignmentFact, nodeFact, sampleTask, statusFact, taskFact } from "../../support/facts.ts";
 
@@ -179,5 +180,17 @@ describe("encodeFact and decodeFact", () => {
       }),
       { numRuns: 500 },
     );
+  });
+
+  it("keeps what the tasks of a node have in common in memory once", () => {
+    const [first, second, other] = [
+      taskFact("node-a", sampleTask({ id: "one" })),
+      taskFact("node-a", sampleTask({ id: "two" })),
+      taskFact("node-b", sampleTask({ id: "three", agent: { id: "S1", addresses: ["10.0.0.2"] } })),
+    ].map((fact) => decodeFact(encodeFact(fact)).body as Task);
+    expect(second?.agent).to.equal(first?.agent);
+    expect(second?.framework).to.equal(first?.framework);
+    expect(other?.agent).to.deep.equal({ id: "S1", addresses: ["10.0.0.2"] });
+    expect(first?.agent).to.deep.equal(sampleTask().agent);
   });
 });
