@@ -1,4 +1,5 @@
 import type { Kernel, Link, LinkAddress, Operation } from "../kernel/kernel.ts";
+import { formatMac } from "../kernel/link.ts";
 import { broadcastOf, contains, equalIp, formatPrefix, overlaps, type Prefix } from "../lib/address.ts";
 import { hasErrno, NetError } from "../lib/error.ts";
 import type { BridgeConfig } from "./bridge-config.ts";
@@ -65,7 +66,7 @@ function createBridge(host: Kernel, config: BridgeConfig, vlanFiltering: boolean
 function randomMac(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(6));
   bytes[0] = ((bytes[0] ?? 0) & 0xfc) | 0x02;
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(":");
+  return formatMac(bytes);
 }
 
 /** Puts the gateways' addresses on `dev` and switches forwarding on. A different IPv4 address, or an IPv6 address whose

@@ -1,10 +1,10 @@
 import type { Link } from "../kernel/kernel.ts";
-import { messageOf } from "../lib/error.ts";
 import type { Files } from "../lib/files.ts";
 import { isAttachmentIdle } from "./attachment-lock.ts";
 import { readBridgeConfig } from "./bridge-config.ts";
 import { collect } from "./bridge-firewall.ts";
 import { aliasOf, networkAlias, unlabelledNumber } from "./container-link.ts";
+import { inTurn } from "./in-turn.ts";
 import { ipamGc } from "./ipam.ts";
 import type { Call, Host } from "./protocol.ts";
 import { readRuntimeRequest } from "./request.ts";
@@ -13,20 +13,11 @@ import { readRuntimeRequest } from "./request.ts";
  *  Goes on after a failure and reports all of them. */
 export function collectBridge(call: Call, host: Host): void {
   const { ipam } = readBridgeConfig(call.config, readRuntimeRequest(call.config), call.args);
-  const failures: unknown[] = [];
-  const steps = [
+  inTurn([
     () => collectLinks(call, host),
     () => collect(host, call),
     () => (ipam === undefined ? undefined : ipamGc(call, host, ipam.type)),
-  ];
-  for (const step of steps) {
-    try {
-      step();
-    } catch (error) {
-      failures.push(error);
-    }
-  }
-  if (failures.length > 0) throw new AggregateError(failures, failures.map(messageOf).join("; "));
+  ]);
 }
 
 /** Host ends of pairs whose alias names this network and no valid attachment, and those of ADDs that were killed before

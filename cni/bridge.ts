@@ -15,6 +15,7 @@ import {
   joinBridge,
 } from "./container-link.ts";
 import { wasFirewallUsed } from "./firewall-lock.ts";
+import { inTurn } from "./in-turn.ts";
 import { ipamAdd, ipamDel, ipamStatus } from "./ipam.ts";
 import type { Call, Host, Plugin } from "./protocol.ts";
 import { readMesosNetworkInfo, readRuntimeRequest } from "./request.ts";
@@ -163,22 +164,16 @@ function del(call: Call, host: Host): void {
   const config = readConfig(call);
   const lock = lockAttachment(host.files, call);
   const container = call.netns && host.kernel().within(call.netns);
-  const failures: unknown[] = [];
-  const steps = [
-    () => disconnect(host.kernel(), container, call),
-    () => (wasFirewallUsed(host.files) ? loadRare().unprotect(host, call) : undefined),
-    () => (config.ipam === undefined ? undefined : ipamDel(call, host, config.ipam.type)),
-  ];
-  for (const step of steps) {
-    try {
-      step();
-    } catch (error) {
-      failures.push(error);
-    }
+  try {
+    inTurn([
+      () => disconnect(host.kernel(), container, call),
+      () => (wasFirewallUsed(host.files) ? loadRare().unprotect(host, call) : undefined),
+      () => (config.ipam === undefined ? undefined : ipamDel(call, host, config.ipam.type)),
+    ]);
+  } finally {
+    container?.close();
+    lock.release();
   }
-  container?.close();
-  lock.release();
-  if (failures.length > 0) throw new AggregateError(failures, failures.map(messageOf).join("; "));
 }
 
 function status(call: Call, host: Host): void {

@@ -6,6 +6,7 @@ import { checkFirewall } from "./firewall.ts";
 import type { FirewallEntry } from "./firewall-commands.ts";
 import type { Owner } from "./firewall-owner.ts";
 import { closeHostPorts, collectHostPorts, openHostPorts } from "./host-ports.ts";
+import { inTurn } from "./in-turn.ts";
 import { type MapperDelegate, readDelegate } from "./port-mapper-delegate.ts";
 import { type HostPortsRequest, hostPortsEntries } from "./portmap-rules.ts";
 import type { Call, Host, Plugin } from "./protocol.ts";
@@ -115,19 +116,6 @@ function takeBack(call: Call, host: Host, inner: MapperDelegate): void {
   } catch (error) {
     call.note(`not taken back: ${messageOf(error)}`);
   }
-}
-
-/** Takes every step, whatever becomes of the others, and then throws all that failed. */
-function inTurn(steps: readonly (() => void)[]): void {
-  const failures: unknown[] = [];
-  for (const step of steps) {
-    try {
-      step();
-    } catch (error) {
-      failures.push(error);
-    }
-  }
-  if (failures.length > 0) throw new AggregateError(failures, failures.map(messageOf).join("; "));
 }
 
 /** Gives the failures of `action` a code of the mapper and leaves their words. */
