@@ -8,7 +8,7 @@
 MAKEFLAGS += --no-builtin-rules
 
 BUN := node_modules/.bin/bun
-SOURCES := $(shell find bin lib kernel ipam cni cnm-driver overlay facts gossip dns -name '*.ts' 2>/dev/null)
+SOURCES := $(shell find bin lib kernel ipam cni cnm-driver overlay facts gossip dns l4lb -name '*.ts' 2>/dev/null)
 
 # `make test TIER=unit TEST=lease` runs one tier, and in it only the tests whose names match.
 TIER ?=

@@ -1,0 +1,33 @@
+import { equalIp } from "../lib/address.ts";
+import type { Change } from "./dataplane.ts";
+import { type Backend, type Service, serviceName } from "./service.ts";
+
+/** The steps from the services that a kernel has to those that it should have: first what goes, so that its backends
+ *  are free for others, then what is new or differs. Nothing for services that are as they should be. */
+export function planServices(have: Iterable<Service>, want: Iterable<Service>): Change[] {
+  const left = new Map([...have].map((service) => [serviceName(service), service]));
+  const puts: Change[] = [];
+  for (const service of want) {
+    const name = serviceName(service);
+    const before = left.get(name);
+    left.delete(name);
+    if (before === undefined || !equalServices(before, service)) puts.push({ do: "put", service, before });
+  }
+  const deletes = [...left.values()].map((before): Change => ({ do: "delete", key: before, before }));
+  return [...deletes, ...puts];
+}
+
+/** True when a data plane has nothing to do to get from one to the other. Backends are in ascending order in both. */
+export function equalServices(a: Service, b: Service): boolean {
+  return (
+    serviceName(a) === serviceName(b) &&
+    a.scheduler === b.scheduler &&
+    a.affinity === b.affinity &&
+    a.backends.length === b.backends.length &&
+    a.backends.every((backend, index) => equalBackends(backend, b.backends[index]))
+  );
+}
+
+function equalBackends(a: Backend, b: Backend | undefined): boolean {
+  return b !== undefined && a.port === b.port && a.weight === b.weight && equalIp(a.ip, b.ip);
+}
