@@ -123,9 +123,3 @@ export function eventually(check: () => void): void {
     }
   }
 }
-
-/** Ends the running test as skipped, with the reason in its title, where the report looks for it. */
-export function skipBecause(context: Mocha.Context, reason: string): never {
-  if (context.test !== undefined) context.test.title += ` (skipped: ${reason})`;
-  return context.skip();
-}
