@@ -45,8 +45,8 @@ export function createEndpointCall({ v4, v6 }: LifePlace) {
   };
 }
 
-/** What Docker says and hears while a network is made, a container lives on it, and both go. All releases make these calls
- *  in this order; since 28 the container's namespace is there at Join, before it is made only afterwards. */
+/** What Docker says and hears while a network is made, a container lives on it, and both go. All releases make these
+ *  calls in this order; since 28 the container's namespace is there at Join, before it is made only afterwards. */
 export function lifeOf(place: LifePlace): readonly LifeCall[] {
   const { v4, v6 } = place;
   const [pool4, pool6] = [`dcos,${v4}.128/25`, `dcos,${v6}:0/81`];
