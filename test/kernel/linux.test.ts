@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { expect } from "chai";
 import type { Kernel } from "../../kernel/kernel.ts";
 import { openLinux } from "../../kernel/linux.ts";
+import { needsRoot } from "../support/needs-root.ts";
 import { openFixture } from "./fixture.ts";
 import { address, bridge } from "./operations.ts";
 import { kernelSuite } from "./suite.ts";
@@ -16,12 +17,7 @@ function sendUdp(kernel: Kernel, port: number): void {
 
 describe("the kernel of this machine", function () {
   this.timeout(20_000);
-  before(function () {
-    if (process.getuid?.() !== 0) {
-      console.log("      skipped: making network namespaces needs root");
-      this.skip();
-    }
-  });
+  before(needsRoot);
 
   const open = () => {
     const folder = mkdtempSync(join(tmpdir(), "dcos-net-kernel-"));
