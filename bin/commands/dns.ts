@@ -9,11 +9,10 @@ import { systemClock } from "../../lib/clock.ts";
 import { jsonLog, type Log } from "../../lib/log.ts";
 import type { App } from "../app.ts";
 import { checked, many, numberFrom } from "../checked.ts";
+import { TABLE_BYTES } from "../dns/agent-dns.ts";
 import { ownAddresses } from "../dns/own-addresses.ts";
+import { defaultWorkers } from "../dns/settings.ts";
 import { taskView } from "../dns/task-view.ts";
-
-/** Memory reserved for the names that workers answer by themselves; only what is used is taken. */
-export const TABLE_BYTES = 1 << 30;
 
 interface Options {
   readonly listen: readonly Endpoint[];
@@ -40,11 +39,6 @@ export function addDns(program: Command, app: App): void {
 Logs one JSON object a line on standard output. SIGTERM and SIGINT end it.`,
     )
     .action((options: Options) => serve(app, options));
-}
-
-/** One for each processor but one, which is for the programs that ask. */
-export function defaultWorkers(): number {
-  return Math.min(8, Math.max(1, navigator.hardwareConcurrency - 1));
 }
 
 async function serve(app: App, options: Options): Promise<void> {
