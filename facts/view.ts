@@ -2,6 +2,7 @@ import {
   chooseAssignment,
   chooseLostTask,
   chooseTask,
+  isDenied,
   type Liveness,
   type LostNodes,
   type Standing,
@@ -86,7 +87,8 @@ export class FactView {
   readonly #voices = new Voices();
   /** Keys of the tasks that masters told of, by agent. */
   readonly #toldByAgent = new Map<string, Set<string>>();
-  /** Keys of lost tasks, by agent. */
+  /** Keys of lost tasks, denied ones included, by agent, and the reverse. */
+  readonly #agentOfLost = new Map<string, string>();
   readonly #lostByAgent = new Map<string, Set<string>>();
   readonly #readers = new Set<ViewReader>();
   readonly #nodes: Table<NodeFact, NodeView>;
@@ -230,15 +232,19 @@ export class FactView {
 
   /** Looks whether a task that was looked at is a lost one now. */
   #noteLost(key: string, shown: TaskFact | undefined): void {
-    const before = this.#lostTasks.shown.get(key);
     const lost = shown === undefined ? chooseLostTask(this.#tasks.candidates(key), this.#choice) : undefined;
-    if (before !== undefined) removeFrom(this.#lostByAgent, before.body.agent.id, key);
-    if (lost === undefined) {
-      this.#lostTasks.drop(key, LOST);
-      return;
+    const before = this.#agentOfLost.get(key);
+    const agent = lost?.body.agent.id;
+    if (before !== undefined && before !== agent) {
+      removeFrom(this.#lostByAgent, before, key);
+      this.#agentOfLost.delete(key);
     }
-    this.#lostTasks.put(key, LOST, lost);
-    addTo(this.#lostByAgent, lost.body.agent.id, key);
+    if (agent !== undefined && before !== agent) {
+      addTo(this.#lostByAgent, agent, key);
+      this.#agentOfLost.set(key, agent);
+    }
+    if (lost === undefined || isDenied(lost.body.agent.id, this.#choice)) this.#lostTasks.drop(key, LOST);
+    else this.#lostTasks.put(key, LOST, lost);
   }
 
   /** Puts `after` in the place of what its owner said before; `held` is undefined when that was newer. */
