@@ -1,5 +1,6 @@
 import { type Alias, answer } from "../../dns/answer.ts";
 import { rcodeText, TYPE, typeText } from "../../dns/codes.ts";
+import type { Explained, ForwarderStatus } from "../../dns/forward/forwarder.ts";
 import { type Name, parseName } from "../../dns/name.ts";
 import type { Subject } from "../../dns/naming.ts";
 import { type DnsRecord, dataText, type RecordData } from "../../dns/record.ts";
@@ -14,6 +15,8 @@ export interface DnsState {
   readonly aliases: readonly Alias[];
   /** The walk from a name back to facts. */
   readonly trace: (name: Name, type: number) => NameTrace;
+  /** Who is asked about a name outside the local zones; undefined when nobody is. */
+  readonly explain: (name: Name, type: number) => Explained | undefined;
   readonly report: () => DnsReport;
 }
 
@@ -31,6 +34,8 @@ export interface DnsReport {
   readonly fastBytes: number;
   /** Queries that workers have answered by themselves. */
   readonly fastAnswers: number;
+  /** How it goes with those who are asked about other names. */
+  readonly forwarding: ForwarderStatus;
 }
 
 /** An entry of `GET /v1/hosts/{name}`, as DC/OS has it. */
@@ -76,9 +81,13 @@ export function recordStream({ zones }: DnsState): ReadableStream<Uint8Array> {
   const texts = recordTexts(zones);
   const encoder = new TextEncoder();
   const pull = (controller: ReadableStreamDefaultController<Uint8Array>): void => {
-    const piece = [...texts.take(RECORDS_AT_ONCE)].join("");
-    if (piece === "") controller.close();
-    else controller.enqueue(encoder.encode(piece));
+    const piece: string[] = [];
+    for (let next = texts.next(); next.done !== true; next = texts.next()) {
+      piece.push(next.value);
+      if (piece.length === RECORDS_AT_ONCE) break;
+    }
+    if (piece.length === 0) controller.close();
+    else controller.enqueue(encoder.encode(piece.join("")));
   };
   return new ReadableStream({ pull }, { highWaterMark: 0 });
 }
@@ -169,6 +178,8 @@ export interface QueryBody {
   /** Absent for names outside the local zones. */
   readonly zone?: string;
   readonly records: readonly TracedEntry[];
+  /** Who is asked about a name outside the local zones, and what they said. */
+  readonly forwarded?: Explained;
   /** Why the answer is as it is, where the answer says so itself. */
   readonly reason?: string;
 }
@@ -178,15 +189,22 @@ export function queryBody(api: ApiState, state: DnsState, nameText: string, want
   const asked = readName(nameText);
   const type = readType(wanted ?? "A");
   const { name, zone, reply, records } = state.trace(asked, type);
+  const forwarded = reply === undefined ? state.explain(name, type) : undefined;
   return {
     asked,
     type: typeText(type),
     name,
-    status: reply === undefined ? "REFUSED" : rcodeText(reply.rcode),
+    status: reply === undefined ? statusOutside(forwarded) : rcodeText(reply.rcode),
     ...(zone !== undefined && { zone }),
     records: records.map((record) => tracedEntry(api, record)),
+    ...(forwarded !== undefined && { forwarded }),
     ...(reply?.extendedError !== undefined && { reason: reply.extendedError.text }),
   };
+}
+
+/** Of names outside the local zones. */
+function statusOutside(forwarded: Explained | undefined): string {
+  return forwarded === undefined ? "REFUSED" : "FORWARDED";
 }
 
 function tracedEntry(api: ApiState, { record, origins, originCount }: TracedRecord): TracedEntry {
