@@ -25,7 +25,7 @@ const SHIPPED = new Set(Object.keys(MAY_IMPORT));
 /** The files of each feature that may use the kernel; the others may know its types. */
 const KERNEL_USERS = new Set(["overlay/apply.ts", "dns/server.ts", "dns/fast/worker.ts", "dns/fast/workers.ts"]);
 const KERNEL_USING_FOLDERS = ["l4lb/dataplanes/"];
-const KERNEL_TYPES = new Set(["kernel/kernel.ts", "kernel/nftables.ts", "kernel/conntrack.ts"]);
+const KERNEL_TYPES = new Set(["kernel/kernel.ts", "kernel/nftables.ts", "kernel/conntrack.ts", "kernel/ipvs.ts"]);
 
 /** Features may know the types of facts, which are all that nodes tell each other. */
 const FACT_TYPES = new Set(["facts/fact.ts"]);
