@@ -1,5 +1,5 @@
 import type { Task, TaskPort } from "../facts/task.ts";
-import { dcosFragment, dcosLabel } from "./label.ts";
+import { dcosFragment, dcosLabel } from "../lib/dcos-label.ts";
 import { isUnder, LABEL_BYTES, type Name, renamed } from "./name.ts";
 import { addressData, type DnsRecord, type RecordData } from "./record.ts";
 import { reverseName } from "./reverse.ts";

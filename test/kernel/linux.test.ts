@@ -8,6 +8,7 @@ import { linkDelete } from "../../kernel/link.ts";
 import { openLinux } from "../../kernel/linux.ts";
 import { NETLINK_ROUTE, Netlink } from "../../kernel/netlink.ts";
 import { hasErrno } from "../../lib/error.ts";
+import { needsRoot } from "../support/needs-root.ts";
 import { openFixture } from "./fixture.ts";
 import { address, bridge } from "./operations.ts";
 import { kernelSuite } from "./suite.ts";
@@ -24,12 +25,7 @@ function sendUdp(kernel: Kernel, port: number): void {
 
 describe("the kernel of this machine", function () {
   this.timeout(20_000);
-  before(function () {
-    if (process.getuid?.() !== 0) {
-      console.log("      skipped: making network namespaces needs root");
-      this.skip();
-    }
-  });
+  before(needsRoot);
 
   const open = () => {
     const folder = mkdtempSync(join(tmpdir(), "dcos-net-kernel-"));
