@@ -31,7 +31,7 @@ const KERNEL_USERS = new Set([
   "dns/fast/workers.ts",
 ]);
 const KERNEL_USING_FOLDERS = ["l4lb/dataplanes/"];
-const KERNEL_TYPES = new Set(["kernel/kernel.ts", "kernel/nftables.ts", "kernel/conntrack.ts"]);
+const KERNEL_TYPES = new Set(["kernel/kernel.ts", "kernel/nftables.ts", "kernel/conntrack.ts", "kernel/ipvs.ts"]);
 
 /** Features may know the types of facts, which are all that nodes tell each other. */
 const FACT_TYPES = new Set(["facts/fact.ts"]);
