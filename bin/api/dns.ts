@@ -7,6 +7,8 @@ import { type DnsRecord, dataText, type RecordData } from "../../dns/record.ts";
 import type { NameTrace, Origin, TracedRecord } from "../../dns/trace.ts";
 import type { Zones } from "../../dns/zones.ts";
 import { NetError } from "../../lib/error.ts";
+import type { ZoneTimes } from "../dns/timed-forwarding.ts";
+import type { ZoneCount, ZoneCounter } from "../dns/zone-counter.ts";
 import type { ApiState } from "./state.ts";
 
 /** The DNS server of this node as the API sees it. */
@@ -18,6 +20,9 @@ export interface DnsState {
   /** Who is asked about a name outside the local zones; undefined when nobody is. */
   readonly explain: (name: Name, type: number) => Explained | undefined;
   readonly report: () => DnsReport;
+  readonly counter: Pick<ZoneCounter, "last" | "count">;
+  /** How long askers waited for names of others, by forward zone. */
+  readonly times: () => ReadonlyMap<Name, ZoneTimes>;
 }
 
 /** How the DNS server of this node does. */
@@ -112,11 +117,8 @@ function hostOf(data: RecordData): string | undefined {
 }
 
 /** A local zone as `GET /v1/dns/zones` shows it. */
-export interface ZoneEntry {
+export interface ZoneEntry extends ZoneCount {
   readonly zone: string;
-  /** Names that have records, and the records; the apex' own included. */
-  readonly names: number;
-  readonly records: number;
 }
 
 /** What `GET /v1/dns/zones` answers. */
@@ -125,16 +127,9 @@ export interface ZonesBody extends DnsReport {
   readonly aliases: readonly Alias[];
 }
 
-/** The local zones with the number of their names and records, and how the server does. Costs a look at every name. */
-export function zonesBody({ zones, aliases, report }: DnsState): ZonesBody {
-  const counts = new Map(zones.zones().map(({ name }) => [name, { names: 0, records: 0 }]));
-  for (const { data } of zones) {
-    const count = counts.get(data.zone.name);
-    if (count === undefined) continue;
-    count.names += 1;
-    for (const { records } of data.sets) count.records += records.length;
-  }
-  const entries = [...counts].map(([zone, count]) => ({ zone, ...count }));
+/** The local zones with the number of their names and records, and how the server does. */
+export async function zonesBody({ counter, aliases, report }: DnsState): Promise<ZonesBody> {
+  const entries = [...(await counter.count())].map(([zone, count]) => ({ zone, ...count }));
   return { ...report(), zones: entries.sort((a, b) => (a.zone < b.zone ? -1 : 1)), aliases };
 }
 

@@ -19,6 +19,8 @@ import { startForwarder } from "./forwarding.ts";
 import { HostResolver } from "./host-resolver.ts";
 import { ResolvConfFile } from "./resolv-conf-file.ts";
 import { backupPath, type DnsSettings, dnsSettings } from "./settings.ts";
+import { TimedForwarding } from "./timed-forwarding.ts";
+import { ZoneCounter } from "./zone-counter.ts";
 
 /** Memory reserved for the names that workers answer by themselves; only what is used is taken. */
 export const TABLE_BYTES = 1 << 30;
@@ -48,6 +50,8 @@ export class AgentDns {
   readonly names: Names;
   readonly server: DnsServer;
   readonly forwarder: Forwarder;
+  readonly #timed: TimedForwarding;
+  readonly #counter: ZoneCounter;
   readonly #keeper: DnsKeeper;
   readonly #host: HostResolver;
   readonly #log: Log;
@@ -73,14 +77,18 @@ export class AgentDns {
     this.#namesOptions = { node, publicAddresses: [], custom, ranges: DCOS_RANGES, zones: [] };
     this.names = new Names(this.#namesOptions);
     this.names.begin(view.snapshot());
-    this.forwarder = startForwarder({ zones: this.#forwardZones(), listen, cacheBytes: config.dns_cache_bytes, log });
+    this.#counter = new ZoneCounter(this.names.zones, systemClock);
+    const zones = this.#forwardZones();
+    this.forwarder = startForwarder({ zones, listen, cacheBytes: config.dns_cache_bytes, log });
+    this.#timed = new TimedForwarding(this.forwarder, systemClock);
+    this.#timed.setZones(zones);
     // The addresses are there before the server asks for them, or it would only have them at its second try.
     this.#attempt("kernel", () => this.#keepKernel());
     this.server = new DnsServer({
       listen,
       zones: this.names.zones,
       authority: { aliases: this.#aliases },
-      forward: this.forwarder,
+      forward: this.#timed,
       workers,
       tableBytes: TABLE_BYTES,
       clock: systemClock,
@@ -116,6 +124,8 @@ export class AgentDns {
       },
       explain: (name, type) => this.forwarder.explain(name, type),
       report: () => this.#report(),
+      counter: this.#counter,
+      times: () => this.#timed.times(),
     };
   }
 
@@ -148,7 +158,7 @@ export class AgentDns {
     const done = [
       this.#attempt("kernel", () => this.#keepKernel()),
       this.#attempt("resolv.conf", () => this.#keepResolvConf()),
-      this.#attempt("upstreams", () => this.forwarder.setZones(this.#forwardZones())),
+      this.#attempt("upstreams", () => this.#keepUpstreams()),
     ];
     if (done.includes(false)) throw new Error("something is not as it should be");
   }
@@ -164,6 +174,12 @@ export class AgentDns {
     const bound = this.server.bound();
     const written = this.#host.keep((own) => bound.some(({ ip, udpPort }) => equalIp(ip, own) && udpPort === DNS_PORT));
     if (written) this.#log.info("resolv.conf leads to this node's DNS server");
+  }
+
+  #keepUpstreams(): void {
+    const zones = this.#forwardZones();
+    this.forwarder.setZones(zones);
+    this.#timed.setZones(zones);
   }
 
   /** Who is asked about what: the masters about the names of Mesos-DNS, for the rest whom the settings name, or whom

@@ -1,8 +1,10 @@
 import type { DnsReport, DnsState } from "../../bin/api/dns.ts";
+import { ZoneCounter } from "../../bin/dns/zone-counter.ts";
 import { DCOS_RANGES, Names } from "../../dns/names.ts";
 import { aliases } from "../../dns/naming.ts";
 import { traceName } from "../../dns/trace.ts";
 import { FactView } from "../../facts/view.ts";
+import { systemClock } from "../../lib/clock.ts";
 import { NOW } from "./api-state.ts";
 import { sampleTask, taskFact } from "./facts.ts";
 
@@ -44,6 +46,8 @@ export function dnsState(count = 1): { readonly dns: DnsState; readonly names: N
       traceName(name, type, { zones, aliases: aliases(), sources: names.sources(view.snapshot()) }),
     explain: (name) => (name.endsWith(".example") ? { zone: "", upstreams: [], kept: undefined } : undefined),
     report: () => REPORT,
+    counter: new ZoneCounter(zones, systemClock),
+    times: () => new Map(),
   };
   return { dns, names };
 }

@@ -81,8 +81,8 @@ describe("names over HTTP", () => {
     expect(await new Response(recordStream({ ...dns, zones: none })).json()).to.deep.equal([]);
   });
 
-  it("are counted by zone, beside how the server does", () => {
-    const { zones, listening } = zonesBody(dnsState().dns);
+  it("are counted by zone, beside how the server does", async () => {
+    const { zones, listening } = await zonesBody(dnsState().dns);
     expect(listening).to.deep.equal(REPORT.listening);
     expect(zones.find(({ zone }) => zone === "spartan")).to.deep.equal({ zone: "spartan", names: 3, records: 5 });
   });
