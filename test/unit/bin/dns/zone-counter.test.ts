@@ -36,15 +36,11 @@ describe("the count of names and records", () => {
     const clock = fakeClock();
     const { zones, add } = zonesWith(1);
     const counter = new ZoneCounter(zones, clock);
-    expect(counter.last().size).to.equal(0);
-    await clock.advance(0);
     expect(counter.last().get(ZONE)?.names).to.equal(2);
     add(1);
     await clock.advance(9000);
     expect(counter.last().get(ZONE)?.names).to.equal(2);
     await clock.advance(2000);
-    counter.last();
-    await clock.advance(0);
     expect(counter.last().get(ZONE)?.names).to.equal(3);
   });
 });
