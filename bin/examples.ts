@@ -75,6 +75,7 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   "lab fetch": [
     "dcos-net lab fetch http://127.0.0.1:8080/",
     "dcos-net lab fetch --count 10 --wait 5 http://[fd01:b::2]/bytes/1000000",
+    "dcos-net lab fetch --resolver 198.51.100.1 http://web.lab.containerip.dcos.thisdcos.directory/",
   ],
   completion: [
     "source <(dcos-net completion bash)",
