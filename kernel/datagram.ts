@@ -133,7 +133,8 @@ export class DatagramBatch {
   readonly output: Uint8Array;
   readonly #count: number;
   readonly #slot: number;
-  readonly #sources: Uint8Array;
+  /** Who sent each of them: structs sockaddr. */
+  readonly sources: Uint8Array;
   readonly #received: Uint32Array;
   readonly #sent: Uint32Array;
   readonly #inputVectors: Uint32Array;
@@ -147,8 +148,8 @@ export class DatagramBatch {
     this.#slot = slot;
     this.input = new Uint8Array(count * slot);
     this.output = new Uint8Array(count * slot);
-    this.#sources = new Uint8Array(count * 32);
-    this.#sourceAt = addressOf(this.#sources);
+    this.sources = new Uint8Array(count * 32);
+    this.#sourceAt = addressOf(this.sources);
     this.#received = new Uint32Array(count * MMSGHDR_WORDS);
     this.#sent = new Uint32Array(count * MMSGHDR_WORDS);
     this.#inputVectors = vectorsFor(this.input, count, slot);
@@ -181,10 +182,15 @@ export class DatagramBatch {
     return index * this.#slot;
   }
 
+  /** Where in `sources` the sender of a datagram is. */
+  sourceOffset(index: number): number {
+    return index * 32;
+  }
+
   /** Who sent a datagram, as a struct sockaddr. A copy. */
   source(index: number): Uint8Array {
     const length = this.#received[index * MMSGHDR_WORDS + NAME_LENGTH] ?? 0;
-    return this.#sources.slice(index * 32, index * 32 + length);
+    return this.sources.slice(index * 32, index * 32 + length);
   }
 
   /** Slot that the next reply belongs into. */

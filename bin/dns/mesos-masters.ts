@@ -8,8 +8,8 @@ import type { Files } from "../../lib/files.ts";
 
 /** The masters that a configuration of Mesos-DNS leads to. */
 export interface MesosMasters {
-  /** Begins to look for them. In the order in which to ask them and to number them; with ZooKeeper the leader first. Throws a NetError
-   *  `unavailable` while there is none. */
+  /** Begins to look for them. In the order in which to ask them and to number them; with ZooKeeper the leader first.
+   *  Throws a NetError `unavailable` while there is none. */
   list(): Promise<readonly HostPort[]>;
   /** Calls `changed` when others are to be asked. Once only. */
   watch(changed: () => void): void;

@@ -10,8 +10,8 @@ const NAMES = 1000;
 const KNOT_PORT = 25_363;
 const UNBOUND_PORT = 25_364;
 
-/** Names that others answer for and that are kept: one worker beside unbound with one thread. Both ask the same knotd, as
- *  often as records of an hour need it, which is once. */
+/** Names that others answer for and that are kept: one worker beside unbound with one thread. Both ask the same knotd,
+ *  as often as records of an hour need it, which is once. */
 export const DNS_FORWARD: Benchmark = {
   name: "dns-forward",
   runs: 5,
