@@ -1,5 +1,6 @@
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { NetError } from "../../lib/error.ts";
+import { SCHEMA } from "../config.ts";
 import { isAlive, type ProcessId, processOf } from "../process.ts";
 import { cgroupOf } from "./cgroup.ts";
 import { inNamespace, type LabContext } from "./lab.ts";
@@ -9,12 +10,15 @@ import type { LabNode, LabOverlay } from "./topology.ts";
 const READY_LIMIT_MS = 60_000;
 const ANSWER_LIMIT_MS = 5000;
 const POLL_MS = 100;
+/** Where the agent of every host answers names: the first of `dns_addresses`. */
+const RESOLVER = SCHEMA.dns_addresses.fallback.split(",")[0] ?? "";
 /** What an engine of a lab is made of, with the Debian package of each. */
 const PROGRAMS = { dockerd: "docker.io", docker: "docker.io", containerd: "containerd", runc: "runc" } as const;
 
-/** Makes a host for the engine out of the directory `$1` in fresh mount and process namespaces, then is its first
- *  process, which ends with the engine. The engine sees an empty /run, so that it finds neither Docker nor containerd
- *  of the machine, and no /etc/docker; what it writes to /etc or /opt is gone with it. */
+/** Makes a host for the engine out of the directory `$1` in fresh mount and process namespaces, then is its first process,
+ *  which ends with the engine. The engine sees an empty /run, so that it finds neither Docker nor containerd of the
+ *  machine, no /etc/docker, and the host's DNS server `$2` as its only one; what it writes to /etc or /opt is gone with
+ *  it. */
 const HOST = `
 set -e
 mkdir -p "$1/plugins" "$1/run"
@@ -26,9 +30,10 @@ for name in etc opt; do
   mkdir -p "$1/run/layers/$name/upper" "$1/run/layers/$name/work"
   mount -t overlay -o "lowerdir=/$name,upperdir=$1/run/layers/$name/upper,workdir=$1/run/layers/$name/work" host "/$name"
 done
-rm -rf /etc/docker
+rm -rf /etc/docker /etc/resolv.conf
+echo "nameserver $2" >/etc/resolv.conf
 mount --rbind "$1/run" /run
-shift
+shift 2
 dockerd "$@" &
 wait
 `;
@@ -103,7 +108,7 @@ async function startEngine(
         Bun.spawn(
           [
             ...["unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"],
-            ...["sh", "-c", HOST, "docker-host", place.docker, ...options],
+            ...["sh", "-c", HOST, "docker-host", place.docker, RESOLVER, ...options],
           ],
           {
             cwd: "/",

@@ -116,17 +116,23 @@ describePeer("two hosts with a Docker engine each", NEEDS, function () {
     }
   });
 
-  it("knows containers with labels as tasks of the cluster, with their addresses", async () => {
+  it("knows a container with a label as a task, whose name the containers of both hosts can use", async () => {
     const labels = ["--label", "dcos.task=shop", "--network", "dcos"];
     await docker(1, "run", "--detach", "--name", "labelled", ...labels, IMAGE, "sleep", "1000");
     const addresses = (await docker(1, "inspect", "--format", ADDRESSES, "labelled")).split(" ");
     const config = join(labs.root, "lab", "n2", "config.json");
     const show = ["dcos-net", "--config", config, "task", "ls", "--json"];
+    const hasAll = (text: string) => addresses.every((address) => text.includes(address));
     await eventually(
       15_000,
       () => onHost(2, ...show),
-      (tasks) => tasks.includes('"shop"') && addresses.every((address) => tasks.includes(`"${address}"`)),
+      (tasks) => tasks.includes('"shop"') && hasAll(tasks),
     );
+    // Docker's resolver in the container asks the agent on the container's host.
+    const asked = ["busybox", "nslookup", "shop.docker.containerip.dcos.thisdcos.directory", "127.0.0.11"];
+    for (const host of [1, 2]) {
+      await eventually(15_000, () => docker(host, "exec", `docker${host}`, ...asked).catch(String), hasAll);
+    }
     await docker(1, "rm", "--force", "labelled");
   });
 
