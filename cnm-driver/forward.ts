@@ -7,10 +7,10 @@ export const FORWARD_CHAIN = "DCOS-NET";
 const DOCKER_BRIDGES = ["docker0", "br-*"];
 
 /** Docker sets the policy of iptables' FORWARD chain to DROP when it is the one that switches forwarding on, which cuts
- *  every overlay between nodes, CNI's too. This lets the packets of `bridges` through: a chain of ours that accepts what
- *  comes from them or goes to them, called at the end of FORWARD, where everybody else's rules have had their say and
- *  only the policy is left. It is made only where the policy is to drop. What goes from them to a bridge of Docker's own
- *  is left to the policy, which keeps Docker's networks apart. Returns true when something was done. */
+ *  every overlay between nodes, CNI's too. This lets the packets of `bridges` through: a chain of ours that accepts
+ *  what comes from them or goes to them, called at the end of FORWARD, where everybody else's rules have had their say
+ *  and only the policy is left. It is made only where the policy is to drop. What goes from them to a bridge of
+ *  Docker's own is left to the policy, which keeps Docker's networks apart. Returns true when something was done. */
 export function openForwarding(kernel: Kernel, bridges: readonly string[]): boolean {
   const commands = (["ip", "ip6"] as const).flatMap((family) => {
     const listing = kernel.nftables.table(family, TABLE);

@@ -15,10 +15,10 @@ const RESOLVER = SCHEMA.dns_addresses.fallback.split(",")[0] ?? "";
 /** What an engine of a lab is made of, with the Debian package of each. */
 const PROGRAMS = { dockerd: "docker.io", docker: "docker.io", containerd: "containerd", runc: "runc" } as const;
 
-/** Makes a host for the engine out of the directory `$1` in fresh mount and process namespaces, then is its first process,
- *  which ends with the engine. The engine sees an empty /run, so that it finds neither Docker nor containerd of the
- *  machine, no /etc/docker, and the host's DNS server `$2` as its only one; what it writes to /etc or /opt is gone with
- *  it. */
+/** Makes a host for the engine out of the directory `$1` in fresh mount and process namespaces, then is its first
+ *  process, which ends with the engine. The engine sees an empty /run, so that it finds neither Docker nor containerd
+ *  of the machine, no /etc/docker, and the host's DNS server `$2` as its only one; what it writes to /etc or /opt is
+ *  gone with it. */
 const HOST = `
 set -e
 mkdir -p "$1/plugins" "$1/run"
