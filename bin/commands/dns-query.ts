@@ -8,7 +8,9 @@ import { type ApiOptions, apiMeant, withApi } from "./api-option.ts";
 /** `dns query` and `dns zones`: what this node's agent answers, and why. */
 export function addDnsQueries(dns: Command, app: App): void {
   withApi(dns.command("query"))
-    .description("the answer to a question, and what made each record; exit status 1 when there is no such name or type")
+    .description(
+      "the answer to a question, and what made each record; exit status 1 when there is no such name or type",
+    )
     .argument("<name>", "the name")
     .argument("[type]", "A, AAAA, SRV, PTR, ANY …", "A")
     .action((name: string, type: string, options: ApiOptions) => query(app, name, type, options));

@@ -56,12 +56,12 @@ Logs one JSON object a line on standard output. SIGTERM and SIGINT end it.`,
 
 async function serve(app: App, options: Options): Promise<void> {
   const log = daemonLog(app, "dns");
+  const forwarder = forwarderOf(options, log);
   const node = options.node ?? hostname();
   const addresses = options.address ?? ownAddresses();
   const names = new Names({ node, publicAddresses: [], custom: [], ranges: DCOS_RANGES, zones: [] });
   const { view, stop } = taskView({ directory: resolve(options.tasks), node, addresses, files: app.files, log });
   names.begin(view.snapshot());
-  const forwarder = forwarderOf(options, log);
   const server = new DnsServer({
     listen: options.listen,
     zones: names.zones,
