@@ -156,6 +156,8 @@ export const SCHEMA = {
     64,
     "threads that answer over UDP; 0: one for each processor but one, at most 8",
   ),
+  dns_resolv_conf: optionalPath("file to lead this host's programs to the DNS server, /etc/resolv.conf; empty: none"),
+  dns_search: text("", "domains to put before those of that file's search list", 1000),
   dns_notrack: choice(["on", "off"], "on", "keep queries to dns_addresses out of connection tracking"),
 } as const satisfies Readonly<Record<string, Setting>>;
 

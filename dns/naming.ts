@@ -243,6 +243,6 @@ function oneOfEachFamily(list: readonly string[]): string[] {
 }
 
 /** The name that a task is found by. An empty discovery name counts as none. */
-function discoveryName(task: Task): string {
+export function discoveryName(task: Task): string {
   return task.discovery?.name || task.name;
 }

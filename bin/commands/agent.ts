@@ -102,7 +102,7 @@ async function serveNode(
     await source.stop(false);
     throw error;
   }
-  const api = await openApi(config, source, agent, log);
+  const api = await openApi(config, source, agent, dns, log);
   process.on("SIGHUP", () => agent.reload());
   const leaving = await new Promise<boolean>((end) => {
     process.once("SIGTERM", () => end(false));
@@ -121,11 +121,23 @@ async function serveDns({ kernel, files }: App, config: Config, log: Log, source
 }
 
 /** A port that can't be had is told of, and the node goes on without its API: containers need it for nothing. */
-async function openApi(config: Config, source: ClusterSource, agent: Agent, log: Log): Promise<Api | undefined> {
+async function openApi(
+  config: Config,
+  source: ClusterSource,
+  agent: Agent,
+  dns: RunningDns | undefined,
+  log: Log,
+): Promise<Api | undefined> {
   const { api_address: address, api_port: port } = config;
   if (!(source instanceof ClusterMode) || address === "") return undefined;
   try {
-    return await startApi({ state: apiStateOf(source, agent), address, port, clock: systemClock, log });
+    return await startApi({
+      state: apiStateOf(source, agent, dns?.dns.state()),
+      address,
+      port,
+      clock: systemClock,
+      log,
+    });
   } catch (error) {
     log.error("no API", { problem: messageOf(error) });
     return undefined;

@@ -2,14 +2,16 @@ import { DnsKeeper } from "../../dns/apply.ts";
 import { DCOS_RANGES, Names } from "../../dns/names.ts";
 import { aliases } from "../../dns/naming.ts";
 import { DnsServer } from "../../dns/server.ts";
+import { traceName } from "../../dns/trace.ts";
 import type { FactView } from "../../facts/view.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import { systemClock } from "../../lib/clock.ts";
 import { messageOf } from "../../lib/error.ts";
 import type { Log } from "../../lib/log.ts";
 import { type Loop, startLoop } from "../../lib/loop.ts";
+import type { DnsReport, DnsState } from "../api/dns.ts";
 import type { Config } from "../config.ts";
-import { type DnsSettings, dnsSettings } from "./settings.ts";
+import { type DnsSettings, dnsSettings, endpointText } from "./settings.ts";
 
 /** Memory reserved for the names that workers answer by themselves; only what is used is taken. */
 export const TABLE_BYTES = 1 << 30;
@@ -35,6 +37,8 @@ export class AgentDns {
   readonly server: DnsServer;
   readonly keeper: DnsKeeper;
   readonly #log: Log;
+  readonly #view: FactView;
+  readonly #aliases = aliases();
   readonly #loop: Loop;
   readonly #unsubscribe: () => void;
   /** What the last pass said was wrong. */
@@ -47,6 +51,7 @@ export class AgentDns {
     const { addresses, untracked, listen, workers } = settings;
     this.settings = settings;
     this.#log = log;
+    this.#view = view;
     this.keeper = new DnsKeeper({ kernel, device: config.dns_device, addresses, untracked, port: config.dns_port });
     this.names = new Names({ node, publicAddresses: [], custom: [], ranges: DCOS_RANGES, zones: [] });
     this.names.begin(view.snapshot());
@@ -55,7 +60,7 @@ export class AgentDns {
     this.server = new DnsServer({
       listen,
       zones: this.names.zones,
-      authority: { aliases: aliases() },
+      authority: { aliases: this.#aliases },
       forward: undefined,
       workers,
       tableBytes: TABLE_BYTES,
@@ -78,9 +83,19 @@ export class AgentDns {
     });
   }
 
-  /** What is wrong with the addresses or the rules; undefined when all is well. */
-  problem(): string | undefined {
-    return this.#problem;
+  /** What the HTTP API and commands show. */
+  state(): DnsState {
+    return {
+      zones: this.names.zones,
+      aliases: this.#aliases,
+      trace: (name, type) =>
+        traceName(name, type, {
+          zones: this.names.zones,
+          aliases: this.#aliases,
+          sources: this.names.sources(this.#view.snapshot()),
+        }),
+      report: () => this.#report(),
+    };
   }
 
   /** Ends answering. Addresses and rules stay, as everything in the kernel does when the agent ends. */
@@ -88,6 +103,21 @@ export class AgentDns {
     this.#unsubscribe();
     await this.#loop.stop();
     await this.server.stop();
+  }
+
+  #report(): DnsReport {
+    const { listen, workers } = this.settings;
+    const bound = this.server.bound().map(({ ip, udpPort }) => endpointText({ ip, port: udpPort }));
+    const { names, bytes, answered } = this.server.fastPath();
+    return {
+      listening: bound,
+      waiting: listen.map(endpointText).filter((text) => !bound.includes(text)),
+      problems: [this.#problem].flatMap((problem) => problem ?? []),
+      workers,
+      fastNames: names,
+      fastBytes: bytes,
+      fastAnswers: answered,
+    };
   }
 
   #keep(): void {

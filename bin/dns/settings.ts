@@ -1,3 +1,4 @@
+import { parseName } from "../../dns/name.ts";
 import type { Endpoint } from "../../dns/server.ts";
 import { formatIp, type Ip, tryParseIp } from "../../lib/address.ts";
 import { NetError } from "../../lib/error.ts";
@@ -15,6 +16,8 @@ export interface DnsSettings {
   /** Addresses whose queries aren't tracked. */
   readonly untracked: readonly Ip[];
   readonly workers: number;
+  /** Domains for the host's search list. */
+  readonly search: readonly string[];
 }
 
 /** Throws a NetError `invalid` that names the setting. */
@@ -32,7 +35,13 @@ export function dnsSettings(config: Config): DnsSettings {
     listen,
     untracked: config.dns_notrack === "on" ? addresses : [],
     workers: config.dns_workers === 0 ? defaultWorkers() : config.dns_workers,
+    search: searchList(config),
   };
+}
+
+/** Where what stood in resolv.conf before us is kept. */
+export function backupPath({ state_dir: dir }: Config): string {
+  return `${dir}/resolv.conf.before`;
 }
 
 /** One for each processor but one, which is for the programs that ask. */
@@ -43,6 +52,15 @@ export function defaultWorkers(): number {
 /** The words of a setting that are separated by commas or white space. */
 export function wordsOf(text: string): string[] {
   return text.split(/[\s,]+/).filter((word) => word !== "");
+}
+
+function searchList({ dns_search: text }: Config): string[] {
+  return wordsOf(text).map((word) => {
+    const name = parseName(word);
+    if (name !== undefined && name !== "") return name;
+    const said = `${JSON.stringify(word.slice(0, 60))} is no domain`;
+    throw new NetError("invalid", { tried: "use the setting dns_search", said });
+  });
 }
 
 /** The IP addresses that a setting lists, each once. Throws a NetError `invalid` that names setting and word. */
@@ -59,4 +77,9 @@ function addressList(config: Config, key: Key): Ip[] {
 
 function distinct(list: readonly Ip[]): Ip[] {
   return [...new Map(list.map((ip) => [formatIp(ip), ip])).values()];
+}
+
+/** `198.51.100.1:53`, `[fd01:d::c633:6401]:53`. */
+export function endpointText({ ip, port }: Endpoint): string {
+  return ip.family === 4 ? `${formatIp(ip)}:${port}` : `[${formatIp(ip)}]:${port}`;
 }
