@@ -114,7 +114,7 @@ class Firewall implements IpvsFirewall {
   #rules(): string | undefined {
     const chains = this.#chains();
     if (chains === undefined || CHAINS.some((chain) => !chains.includes(chain))) return undefined;
-    return this.kernel.nftables.table(...NAME)?.replace(/elements = \{[^}]*\}/g, "");
+    return this.kernel.nftables.table(...NAME)?.replace(/\s*elements = \{[^}]*\}/g, "");
   }
 
   #elements(): string[] {
