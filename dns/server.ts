@@ -4,11 +4,15 @@ import type { Cancel, Clock } from "../lib/clock.ts";
 import { messageOf } from "../lib/error.ts";
 import type { Log } from "../lib/log.ts";
 import { EXTENDED_ERROR, RCODE } from "./codes.ts";
+import { ServerCookies } from "./cookie.ts";
+import type { Endpoint } from "./endpoint.ts";
 import { SharedTable } from "./fast/table.ts";
 import type { Handed } from "./fast/worker.ts";
 import { Workers } from "./fast/workers.ts";
+import type { Forwarding } from "./forward/forwarder.ts";
 import type { Query } from "./message.ts";
 import type { Name } from "./name.ts";
+import { LARGE_BYTES, RateLimit } from "./rate.ts";
 import { emptyReply, type Reply } from "./reply.ts";
 import { type Authority, encode, respond, type Transport } from "./respond.ts";
 import { listenTcp } from "./tcp.ts";
@@ -16,29 +20,27 @@ import type { Zones } from "./zones.ts";
 
 /** Time between two tries to have an address that somebody else has, or that isn't there yet, milliseconds. */
 const RETRY_MS = 2000;
+/** Time between two times that workers are told the time, milliseconds. */
+const TIME_MS = 250;
 /** Names that one turn of the event loop publishes; queries are answered in between. */
 const PUBLISHED_AT_ONCE = 2000;
 
-export interface Endpoint {
-  readonly ip: Ip;
-  /** 0 lets the kernel choose. */
-  readonly port: number;
-}
+export type { Endpoint } from "./endpoint.ts";
 
-/** Answers queries about names outside the local zones: bytes of a whole message, or a reply to encode. Doesn't
- *  reject. */
-export type Forward = (query: Query, transport: Transport) => Promise<Uint8Array | Reply>;
+const OVER_TCP: Reply = { ...emptyReply(RCODE.NOERROR), truncated: true };
 
 export interface DnsServerOptions {
   readonly listen: readonly Endpoint[];
   readonly zones: Zones;
   readonly authority: Omit<Authority, "zones" | "recursion">;
   /** Undefined: names outside the zones are refused. */
-  readonly forward: Forward | undefined;
+  readonly forward: Forwarding | undefined;
   /** Threads that answer over UDP. */
   readonly workers: number;
   /** Memory reserved for what they answer from, bytes. */
   readonly tableBytes: number;
+  /** 16 bytes of which cookies are made; servers that share it take each other's. Undefined: some of its own. */
+  readonly cookieSecret?: Uint8Array;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -61,6 +63,8 @@ export class DnsServer {
   readonly #bound: Bound[] = [];
   /** Names to publish, in the order in which they changed. */
   readonly #due = new Set<Name>();
+  readonly #cookies: ServerCookies;
+  readonly #limit: RateLimit;
   #stopped = false;
 
   constructor(options: DnsServerOptions) {
@@ -69,6 +73,8 @@ export class DnsServer {
     this.#options = options;
     this.#authority = { ...authority, zones, recursion };
     this.#table = new SharedTable(options.tableBytes);
+    this.#cookies = new ServerCookies(options.cookieSecret ?? crypto.getRandomValues(new Uint8Array(16)));
+    this.#limit = new RateLimit(crypto.getRandomValues(new Int32Array(1))[0] ?? 0);
     this.#workers = new Workers({
       table: this.#table,
       count: workers,
@@ -76,6 +82,8 @@ export class DnsServer {
       onHanded: (handed) => void this.#answerHanded(handed),
       onFailure: (error) => log.error("worker failed", { error }),
     });
+    forward?.publishTo(this.#table);
+    if (recursion) this.#tellTime();
     this.publish();
     for (const endpoint of options.listen) this.#listen(endpoint, false);
   }
@@ -102,6 +110,12 @@ export class DnsServer {
     for (const cancel of this.#cancels) cancel();
     for (const stop of this.#stops) stop();
     await this.#workers.stop();
+  }
+
+  /** Workers tell from it how old answers are. */
+  #tellTime(): void {
+    this.#table.setSeconds(Math.floor(this.#options.clock.monotonic() / 1000));
+    this.#later(TIME_MS, () => this.#tellTime());
   }
 
   #publishSome(): void {
@@ -150,7 +164,7 @@ export class DnsServer {
   }
 
   async #answerHanded({ fd, message, source }: Handed): Promise<void> {
-    const reply = await this.#answer(message, "udp");
+    const reply = await this.#answer(message, "udp", source);
     this.#workers.finished();
     if (reply === undefined || this.#stopped) return;
     if (!sendDatagram(fd, reply, source)) {
@@ -158,22 +172,42 @@ export class DnsServer {
     }
   }
 
-  async #answer(message: Uint8Array, transport: Transport): Promise<Uint8Array | undefined> {
+  /** `source`: over UDP, who asks, as a struct sockaddr. */
+  async #answer(message: Uint8Array, transport: Transport, source?: Uint8Array): Promise<Uint8Array | undefined> {
     try {
-      const outcome = respond(message, transport, this.#authority);
-      if (outcome.outcome === "reply") return outcome.message;
+      const makeCookie =
+        source && ((cookie: Uint8Array) => this.#cookies.option(cookie, addressIn(source), this.#now()));
+      const outcome = respond(message, transport, this.#authority, makeCookie);
       if (outcome.outcome === "dropped") return undefined;
-      const reply = await this.#forward(outcome.query, transport);
-      return reply instanceof Uint8Array ? reply : encode(outcome.query, reply, transport, this.#authority);
+      const { query } = outcome;
+      const reply = outcome.outcome === "reply" ? outcome.message : await this.#forwarded(query, transport);
+      const limited = source !== undefined && reply.length > LARGE_BYTES && !this.#mayHaveLarge(query, source);
+      return limited ? encode(query, OVER_TCP, transport, this.#authority) : reply;
     } catch (error) {
       this.#options.log.error("answering failed", { error: messageOf(error) });
       return undefined;
     }
   }
 
+  async #forwarded(query: Query, transport: Transport): Promise<Uint8Array> {
+    const reply = await this.#forward(query, transport);
+    return reply instanceof Uint8Array ? reply : encode(query, reply, transport, this.#authority);
+  }
+
+  /** A cookie shows that the address is not faked. */
+  #mayHaveLarge({ edns }: Query, source: Uint8Array): boolean {
+    if (edns?.cookie !== undefined && this.#cookies.isGood(edns.cookie, addressIn(source), this.#now())) return true;
+    return this.#limit.allows(source, 0, this.#options.clock.monotonic());
+  }
+
+  /** Seconds since 1970. */
+  #now(): number {
+    return Math.floor(this.#options.clock.now() / 1000);
+  }
+
   async #forward(query: Query, transport: Transport): Promise<Uint8Array | Reply> {
     const text = "nobody to ask for this name";
     const unable = emptyReply(RCODE.REFUSED, { code: EXTENDED_ERROR.NOT_AUTHORITATIVE, text });
-    return (await this.#options.forward?.(query, transport)) ?? unable;
+    return (await this.#options.forward?.forward(query, transport)) ?? unable;
   }
 }

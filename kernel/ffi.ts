@@ -21,6 +21,7 @@ const NUMBER = {
   bind: [49, 200],
   getsockname: [51, 204],
   setsockopt: [54, 208],
+  getsockopt: [55, 209],
   fcntl: [72, 25],
   flock: [73, 32],
   fchmod: [91, 52],
@@ -37,7 +38,9 @@ const NUMBER = {
   utimensat: [280, 88],
   recvmmsg: [299, 243],
   sendmmsg: [307, 269],
+  prlimit64: [302, 261],
   setns: [308, 268],
+  bpf: [321, 280],
   statx: [332, 291],
 } as const;
 
