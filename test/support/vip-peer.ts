@@ -111,7 +111,9 @@ function serveTcp(address: string, port: number): Promise<() => Served> {
       socket.on("error", () => undefined);
       const me = plain(socket.localAddress);
       socket.write(`${me} ${plain(socket.remoteAddress)} ${socket.remotePort}\n`);
-      createInterface(socket).on("line", (text) => {
+      const lines = createInterface(socket);
+      lines.on("error", () => undefined);
+      lines.on("line", (text) => {
         if (text === "bye") socket.end();
         else socket.write(`${me} ${text}\n`);
       });
