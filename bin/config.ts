@@ -89,7 +89,8 @@ export const SCHEMA = {
     "off",
     "serve `docker network create --driver dcos`, and keep a Docker network for each overlay",
   ),
-  docker_engine_socket: path("/var/run/docker.sock", "where the Docker engine listens"),
+  docker_tasks: choice(["off", "on"], "off", "whether Docker containers with our labels are tasks of the cluster"),
+  docker_socket: path("/var/run/docker.sock", "where the Docker engine listens"),
   docker_plugin_socket: path("/run/docker/plugins/dcos.sock", "where Docker finds us; its name is the driver's name"),
   docker_dir: path("/var/lib/dcos-net/docker", "what is known of Docker's networks and of containers on them"),
   resync_ms: integer(30_000, "ms", 1000, 3_600_000, "longest time between two comparisons of the whole kernel state"),
@@ -139,7 +140,25 @@ export const SCHEMA = {
   mesos_ca_file: optionalPath("certificates (PEM) that Mesos' own must come from; empty: the system's"),
   mesos_verify: choice(["yes", "no"], "yes", "whether certificates of Mesos are checked; no trusts whoever answers"),
   mesos_token_file: optionalPath("file with the Authorization header for Mesos: token=..., Bearer ...; empty: none"),
-  docker_socket: optionalPath("socket of the Docker engine whose containers are tasks; empty: none"),
+  dns: choice(["off", "on"], "off", "answer names of tasks and virtual IPs on this node"),
+  dns_addresses: text(
+    "198.51.100.1,198.51.100.2,198.51.100.3,fd01:d::c633:6401",
+    "addresses of the DNS server that the agent gives this node, on dns_device",
+    1000,
+  ),
+  dns_device: text("spartan", "link that carries dns_addresses; empty: somebody else sets them up", 15),
+  dns_listen: text("", "further addresses of this node to answer on, such as 127.0.0.1; empty: none", 1000),
+  dns_port: integer(53, "port", 1, 65_535, "port of the DNS server, UDP and TCP"),
+  dns_workers: integer(
+    0,
+    "number",
+    0,
+    64,
+    "threads that answer over UDP; 0: one for each processor but one, at most 8",
+  ),
+  dns_resolv_conf: optionalPath("file to lead this host's programs to the DNS server, /etc/resolv.conf; empty: none"),
+  dns_search: text("", "domains to put before those of that file's search list", 1000),
+  dns_notrack: choice(["on", "off"], "on", "keep queries to dns_addresses out of connection tracking"),
 } as const satisfies Readonly<Record<string, Setting>>;
 
 export type Key = keyof typeof SCHEMA;

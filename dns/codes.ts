@@ -11,6 +11,7 @@ export const TYPE = {
   SRV: 33,
   OPT: 41,
   DS: 43,
+  RRSIG: 46,
   IXFR: 251,
   AXFR: 252,
   ANY: 255,
@@ -35,14 +36,18 @@ export const RCODE = {
 /** Flag bits of the header's second 16-bit word (RFC 1035 section 4.1.1, RFC 4035 section 3.2 for CD). */
 export const FLAG = { QR: 0x8000, AA: 0x0400, TC: 0x0200, RD: 0x0100, RA: 0x0080, AD: 0x0020, CD: 0x0010 } as const;
 
-/** EDNS option codes: extended errors (RFC 8914). */
-export const OPTION = { EXTENDED_ERROR: 15 } as const;
+/** EDNS option codes: cookies (RFC 7873), extended errors (RFC 8914). */
+export const OPTION = { COOKIE: 10, EXTENDED_ERROR: 15 } as const;
 
 /** Info codes of extended errors that we send (RFC 8914 section 4). */
 export const EXTENDED_ERROR = {
+  STALE_ANSWER: 3,
+  NOT_READY: 14,
   PROHIBITED: 18,
+  STALE_NXDOMAIN: 19,
   NOT_AUTHORITATIVE: 20,
   NOT_SUPPORTED: 21,
+  NO_REACHABLE_AUTHORITY: 22,
 } as const;
 
 /** Bytes of a message over UDP without EDNS at most (RFC 1035 section 2.3.4). */

@@ -18,6 +18,8 @@ export interface Reply {
   /** Left out where there is no room. */
   readonly additional: readonly DnsRecord[];
   readonly extendedError?: ExtendedError;
+  /** Sent without records, so that the asker comes back over TCP. */
+  readonly truncated?: boolean;
 }
 
 export interface EncodeOptions {
@@ -25,6 +27,16 @@ export interface EncodeOptions {
   readonly limit: number;
   /** Whether the server asks others on behalf of the asker: the RA flag. */
   readonly recursion: boolean;
+  /** The cookie option of the reply, with its head; undefined for none. */
+  readonly cookie?: Uint8Array | undefined;
+}
+
+/** What the OPT record of a reply says beyond the asker's own. */
+export interface OptContent {
+  /** Its upper bits are in the OPT record. */
+  readonly rcode: number;
+  readonly extendedError?: ExtendedError | undefined;
+  readonly cookie?: Uint8Array | undefined;
 }
 
 /** A reply without records. */
@@ -35,12 +47,12 @@ export function emptyReply(rcode: number, extendedError?: ExtendedError): Reply 
 
 /** The message that answers a query. Where the records don't fit, as many answers as do, with TC set. */
 export function encodeReply(query: Query, reply: Reply, options: EncodeOptions): Uint8Array {
-  const opt = query.edns === undefined ? new Uint8Array(0) : encodeOpt(query, reply);
+  const opt = query.edns === undefined ? new Uint8Array(0) : encodeOpt(query, { ...reply, cookie: options.cookie });
   const writer = new Writer(options.limit - opt.length);
   writer.begin(query);
   const answers = writer.section(reply.answers);
   const authority = answers === reply.answers.length ? writer.section(reply.authority) : 0;
-  const truncated = answers + authority < reply.answers.length + reply.authority.length;
+  const truncated = reply.truncated === true || answers + authority < reply.answers.length + reply.authority.length;
   const additional = truncated ? 0 : writer.section(reply.additional);
   const message = writer.finish(opt);
   const view = new DataView(message.buffer, message.byteOffset);
@@ -58,9 +70,9 @@ function flagsOf({ flags }: Query, { rcode, authoritative }: Reply, recursion: b
   return FLAG.QR | kept | (authoritative ? FLAG.AA : 0) | (recursion ? FLAG.RA : 0) | (rcode & 0xf);
 }
 
-/** OPT record (RFC 6891 section 6.1.2) with the extended error of the reply. */
-function encodeOpt({ edns }: Query, { rcode, extendedError }: Reply): Uint8Array {
-  const options: number[] = [];
+/** OPT record (RFC 6891 section 6.1.2) with the extended error and the cookie of the reply. */
+export function encodeOpt({ edns }: Query, { rcode, extendedError, cookie }: OptContent): Uint8Array {
+  const options: number[] = [...(cookie ?? [])];
   if (extendedError !== undefined) {
     const text = new TextEncoder().encode(extendedError.text.slice(0, 200));
     const length = text.length + 2;

@@ -42,10 +42,11 @@ export function respond(message: Uint8Array, transport: Transport, authority: Au
 
 /** The reply in bytes, as many as the asker takes over this transport. */
 export function encode(query: Query, reply: Reply, transport: Transport, { recursion }: Authority): Uint8Array {
-  return encodeReply(query, reply, { limit: transport === "tcp" ? TCP_BYTES : udpLimit(query), recursion });
+  return encodeReply(query, reply, { limit: limitOf(query, transport), recursion });
 }
 
-/** Bytes that the asker takes over UDP, and that we send. */
-export function udpLimit({ edns }: Query): number {
+/** Bytes that the asker takes, and that we send. */
+export function limitOf({ edns }: Query, transport: Transport): number {
+  if (transport === "tcp") return TCP_BYTES;
   return edns === undefined ? PLAIN_UDP_BYTES : Math.min(edns.size, EDNS_UDP_BYTES);
 }

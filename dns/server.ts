@@ -4,9 +4,11 @@ import type { Cancel, Clock } from "../lib/clock.ts";
 import { messageOf } from "../lib/error.ts";
 import type { Log } from "../lib/log.ts";
 import { EXTENDED_ERROR, RCODE } from "./codes.ts";
+import type { Endpoint } from "./endpoint.ts";
 import { SharedTable } from "./fast/table.ts";
 import type { Handed } from "./fast/worker.ts";
 import { Workers } from "./fast/workers.ts";
+import type { Forwarding } from "./forward/forwarder.ts";
 import type { Query } from "./message.ts";
 import type { Name } from "./name.ts";
 import { emptyReply, type Reply } from "./reply.ts";
@@ -16,25 +18,19 @@ import type { Zones } from "./zones.ts";
 
 /** Time between two tries to have an address that somebody else has, or that isn't there yet, milliseconds. */
 const RETRY_MS = 2000;
+/** Time between two times that workers are told the time, milliseconds. */
+const TIME_MS = 250;
 /** Names that one turn of the event loop publishes; queries are answered in between. */
 const PUBLISHED_AT_ONCE = 2000;
 
-export interface Endpoint {
-  readonly ip: Ip;
-  /** 0 lets the kernel choose. */
-  readonly port: number;
-}
-
-/** Answers queries about names outside the local zones: bytes of a whole message, or a reply to encode. Doesn't
- *  reject. */
-export type Forward = (query: Query, transport: Transport) => Promise<Uint8Array | Reply>;
+export type { Endpoint } from "./endpoint.ts";
 
 export interface DnsServerOptions {
   readonly listen: readonly Endpoint[];
   readonly zones: Zones;
   readonly authority: Omit<Authority, "zones" | "recursion">;
   /** Undefined: names outside the zones are refused. */
-  readonly forward: Forward | undefined;
+  readonly forward: Forwarding | undefined;
   /** Threads that answer over UDP. */
   readonly workers: number;
   /** Memory reserved for what they answer from, bytes. */
@@ -76,6 +72,8 @@ export class DnsServer {
       onHanded: (handed) => void this.#answerHanded(handed),
       onFailure: (error) => log.error("worker failed", { error }),
     });
+    forward?.publishTo(this.#table);
+    if (recursion) this.#tellTime();
     this.publish();
     for (const endpoint of options.listen) this.#listen(endpoint, false);
   }
@@ -102,6 +100,12 @@ export class DnsServer {
     for (const cancel of this.#cancels) cancel();
     for (const stop of this.#stops) stop();
     await this.#workers.stop();
+  }
+
+  /** Workers tell from it how old answers are. */
+  #tellTime(): void {
+    this.#table.setSeconds(Math.floor(this.#options.clock.monotonic() / 1000));
+    this.#later(TIME_MS, () => this.#tellTime());
   }
 
   #publishSome(): void {
@@ -174,6 +178,6 @@ export class DnsServer {
   async #forward(query: Query, transport: Transport): Promise<Uint8Array | Reply> {
     const text = "nobody to ask for this name";
     const unable = emptyReply(RCODE.REFUSED, { code: EXTENDED_ERROR.NOT_AUTHORITATIVE, text });
-    return (await this.#options.forward?.(query, transport)) ?? unable;
+    return (await this.#options.forward?.forward(query, transport)) ?? unable;
   }
 }

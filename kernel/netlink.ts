@@ -7,6 +7,7 @@ import { systemCall, trySystemCall } from "./ffi.ts";
 /** Netlink families (linux/netlink.h). */
 export const NETLINK_ROUTE = 0;
 export const NETLINK_NETFILTER = 12;
+export const NETLINK_GENERIC = 16;
 
 /** Flags of a request (linux/netlink.h). */
 export const NLM_F_REQUEST = 0x1;
@@ -128,12 +129,19 @@ export class Netlink {
   }
 
   /** Sends all requests, many in one send, and returns one error or undefined for each. Only the last of a send asks
-   *  for an acknowledgement: the kernel reports failures unasked, in order, so silence before it means success. */
+   *  for an acknowledgement: the kernel reports failures unasked, in order, so silence before it means success. When
+   *  answers of a send were lost, all of its requests have that error, though the kernel may have carried them out. */
   transact(requests: readonly Request[]): (Error | undefined)[] {
     const outcome = new Array<Error | undefined>(requests.length).fill(undefined);
     for (let start = 0; start < requests.length; ) {
       const end = endOfBatch(requests, start);
-      this.transactOnce(requests, start, end, outcome);
+      try {
+        this.transactOnce(requests, start, end, outcome);
+      } catch (error) {
+        if (!(error instanceof NetError) || error.errno !== "ENOBUFS") throw error;
+        this.drain();
+        outcome.fill(error, start, end);
+      }
       start = end;
     }
     return outcome;

@@ -1,4 +1,6 @@
+import { NetError } from "../../lib/error.ts";
 import { VERSION } from "../version.ts";
+import { type DnsState, hostEntries, queryBody, recordStream, serviceEntries, zonesBody } from "./dns.ts";
 import { factPage } from "./facts.ts";
 import { healthBody } from "./health.ts";
 import { METRICS_TYPE, type MetricsPage } from "./metrics.ts";
@@ -8,8 +10,12 @@ import { readQuery } from "./query.ts";
 import type { ApiState } from "./state.ts";
 import { taskPage } from "./tasks.ts";
 
+export const JSON_TYPE = "application/json; charset=utf-8";
+
 /** What a route is asked. */
 export interface Question {
+  /** What stands in the path where the route has `{name}`, decoded; empty where it has nothing. */
+  readonly name: string;
   readonly query: URLSearchParams;
   /** The parsed JSON of a POST; undefined otherwise. */
   readonly body: unknown;
@@ -17,9 +23,9 @@ export interface Question {
 
 export interface Answer {
   readonly status: number;
-  /** An object or list is sent as JSON, text as it is. */
-  readonly body: object | string;
-  /** Of a text. */
+  /** An object or list is sent as JSON, text and streams as they are. */
+  readonly body: object | string | ReadableStream<Uint8Array>;
+  /** Of a text or stream. */
   readonly contentType?: string;
   /** Besides those that every answer has. */
   readonly headers?: Readonly<Record<string, string>>;
@@ -27,6 +33,7 @@ export interface Answer {
 
 export interface Route {
   readonly method: "GET" | "POST";
+  /** With `{name}` at its end it is the route of every path that goes on from there with one segment. */
   readonly path: string;
   /** Throws, or rejects with, a NetError when the question can't be answered. */
   readonly answer: (question: Question) => Answer | Promise<Answer>;
@@ -56,6 +63,26 @@ export function routes(state: ApiState, metrics: MetricsPage): readonly Route[] 
       "/v1/version",
       plain(() => ({ Service: "dcos-net", Version: VERSION })),
     ),
+    get("/v1/hosts/{name}", ({ name, query }) => {
+      readQuery(query, []);
+      return good(hostEntries(dnsOf(state), name));
+    }),
+    get("/v1/services/{name}", ({ name, query }) => {
+      readQuery(query, []);
+      return good(serviceEntries(dnsOf(state), name));
+    }),
+    get("/v1/records", ({ query }) => {
+      readQuery(query, []);
+      return { status: 200, body: recordStream(dnsOf(state)), contentType: JSON_TYPE };
+    }),
+    get(
+      "/v1/dns/zones",
+      plain(() => zonesBody(dnsOf(state))),
+    ),
+    get("/v1/dns/query", ({ query }) => {
+      const { name = "", type } = readQuery(query, ["name", "type"]);
+      return good(queryBody(state, dnsOf(state), name, type));
+    }),
     get("/health", ({ query }) => {
       readQuery(query, []);
       const body = healthBody(state);
@@ -74,6 +101,13 @@ export function routes(state: ApiState, metrics: MetricsPage): readonly Route[] 
     ),
     ...all,
   ];
+}
+
+function dnsOf({ dns }: ApiState): DnsState {
+  const found = dns();
+  if (found !== undefined) return found;
+  const [tried, said] = ["ask the DNS server of this node", "it is switched off (setting dns)"];
+  throw new NetError("unavailable", { tried, said, remedy: "set dns to on, and start the agent again" });
 }
 
 function get(path: string, answer: Route["answer"]): Route {

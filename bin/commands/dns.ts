@@ -1,6 +1,8 @@
 import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
+import type { Forwarder } from "../../dns/forward/forwarder.ts";
+import type { ForwardZone } from "../../dns/forward/route.ts";
 import { DCOS_RANGES, Names } from "../../dns/names.ts";
 import { aliases } from "../../dns/naming.ts";
 import { DnsServer, type Endpoint } from "../../dns/server.ts";
@@ -9,17 +11,20 @@ import { systemClock } from "../../lib/clock.ts";
 import { jsonLog, type Log } from "../../lib/log.ts";
 import type { App } from "../app.ts";
 import { checked, many, numberFrom } from "../checked.ts";
+import { TABLE_BYTES } from "../dns/agent-dns.ts";
+import { parseForwardZone, parseUpstream, startForwarder } from "../dns/forwarding.ts";
 import { ownAddresses } from "../dns/own-addresses.ts";
+import { defaultWorkers } from "../dns/settings.ts";
 import { taskView } from "../dns/task-view.ts";
-
-/** Memory reserved for the names that workers answer by themselves; only what is used is taken. */
-export const TABLE_BYTES = 1 << 30;
 
 interface Options {
   readonly listen: readonly Endpoint[];
   readonly tasks: string;
   readonly node?: string;
   readonly address?: readonly string[];
+  readonly upstream?: readonly Endpoint[];
+  readonly forward?: readonly ForwardZone[];
+  readonly cache: number;
   readonly workers: number;
 }
 
@@ -33,6 +38,13 @@ export function addDns(program: Command, app: App): void {
     .requiredOption("--tasks <dir>", "directory of task definitions: YAML and JSON files")
     .option("--node <name>", "name of this node (default: the host's)")
     .option("--address <ip>", "address of this node; may be given again (default: the host's)", many(parseAddress))
+    .option("--upstream <ip[:port]>", "who is asked about other names; may be given again", many(parseUpstream))
+    .option(
+      "--forward <zone=ip[:port],...>",
+      "who is asked about the names of a zone; may be given again",
+      many(parseForwardZone),
+    )
+    .option("--cache <MiB>", "memory for the answers of others", numberFrom(0, 65_536), 64)
     .option("--workers <n>", "threads that answer over UDP", numberFrom(1, 64), defaultWorkers())
     .addHelpText(
       "after",
@@ -42,11 +54,6 @@ Logs one JSON object a line on standard output. SIGTERM and SIGINT end it.`,
     .action((options: Options) => serve(app, options));
 }
 
-/** One for each processor but one, which is for the programs that ask. */
-export function defaultWorkers(): number {
-  return Math.min(8, Math.max(1, navigator.hardwareConcurrency - 1));
-}
-
 async function serve(app: App, options: Options): Promise<void> {
   const log = daemonLog(app, "dns");
   const node = options.node ?? hostname();
@@ -54,11 +61,12 @@ async function serve(app: App, options: Options): Promise<void> {
   const names = new Names({ node, publicAddresses: [], custom: [], ranges: DCOS_RANGES, zones: [] });
   const { view, stop } = taskView({ directory: resolve(options.tasks), node, addresses, files: app.files, log });
   names.begin(view.snapshot());
+  const forwarder = forwarderOf(options, log);
   const server = new DnsServer({
     listen: options.listen,
     zones: names.zones,
     authority: { aliases: aliases() },
-    forward: undefined,
+    forward: forwarder,
     workers: options.workers,
     tableBytes: TABLE_BYTES,
     clock: systemClock,
@@ -71,6 +79,13 @@ async function serve(app: App, options: Options): Promise<void> {
   await endSignal();
   await stop();
   await server.stop();
+  forwarder?.stop();
+}
+
+function forwarderOf({ upstream, forward, cache, listen }: Options, log: Log): Forwarder | undefined {
+  const rest = upstream === undefined ? [] : [{ zone: "", upstreams: upstream }];
+  const zones = [...(forward ?? []), ...rest];
+  return zones.length === 0 ? undefined : startForwarder({ zones, listen, cacheBytes: cache << 20, log });
 }
 
 /** A log on standard output at the configured level. */

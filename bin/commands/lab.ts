@@ -1,4 +1,4 @@
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import { NetError } from "../../lib/error.ts";
 import { type App, EXIT } from "../app.ts";
 import { checked, many, numberFrom } from "../checked.ts";
@@ -90,6 +90,7 @@ interface RunOptions {
   readonly name: string;
   readonly overlay: string;
   readonly publish?: readonly PortMapping[];
+  readonly task?: string;
   readonly vip?: readonly string[];
   readonly attach?: boolean;
   readonly json?: boolean;
@@ -104,7 +105,12 @@ function addRun(lab: Command, app: App): void {
     .option("--lab <name>", "name of the lab", labName, DEFAULT_LAB)
     .option("--overlay <name>", "the overlay to attach it to", DEFAULT_OVERLAY)
     .option("--publish <port>", "[ADDRESS:]HOST:CONTAINER[/PROTOCOL]; may be repeated", many(parsePublish))
-    .option("--vip <label>", "virtual IP that it serves, kept as a label; may be repeated", many(String))
+    .option(
+      "--task <name>",
+      "name of its task; several containers may have one (default: the container's name)",
+      containerName,
+    )
+    .option("--vip <label>", "virtual IP that it serves, NAME:PORT; may be repeated", many(parseVip))
     .option("--attach", "show the command's output and stop the container when it ends")
     .option("--json", "print JSON")
     .argument("<command...>", "what to run in the container, after --")
@@ -113,7 +119,7 @@ function addRun(lab: Command, app: App): void {
       const opened = openLab(context.root, options.lab);
       const { name, overlay, publish = [], vip: vips = [], attach = false, json = false } = options;
       const node = nodeOf(opened, options.node);
-      const container = { name, node, overlay, command, publish, vips, attach };
+      const container = { name, task: options.task ?? name, node, overlay, command, publish, vips, attach };
       const { record, exited } = await runContainer(context, opened, container);
       if (attach) {
         app.exitCode = await untilEnd(exited);
@@ -125,6 +131,13 @@ function addRun(lab: Command, app: App): void {
         ...publish.map((port) => `${formatPort(port)} of ${node.name} leads to it`),
       ]);
     });
+}
+
+/** A label such as `/shop:80`; the port is also that of the container. */
+function parseVip(label: string): string {
+  const port = Number(/^.+:([1-9]\d{0,4})$/.exec(label)?.[1]);
+  if (port <= 65_535) return label;
+  throw new InvalidArgumentError("a name or address and a port are needed, such as shop:80");
 }
 
 /** The status of a command in the foreground. Ctrl-C is for the command; we stay to clean up after it. */

@@ -12,11 +12,13 @@ import { messageOf, NetError } from "../../lib/error.ts";
 import type { Log } from "../../lib/log.ts";
 import { startLoop } from "../../lib/loop.ts";
 import type { App } from "../app.ts";
+import { TABLE_BYTES } from "../dns/agent-dns.ts";
 import { resolveHosts } from "../dns/hosts.ts";
 import { fetchState } from "../dns/mesos-state.ts";
 import { ownAddresses } from "../dns/own-addresses.ts";
+import { defaultWorkers } from "../dns/settings.ts";
 import { VERSION } from "../version.ts";
-import { daemonLog, defaultWorkers, endSignal, TABLE_BYTES } from "./dns.ts";
+import { daemonLog, endSignal } from "./dns.ts";
 
 interface Options {
   readonly ipSourceRule: SourceRule;

@@ -122,7 +122,6 @@ function memberSettings(
     overlay_network_file: layout.overlayNetwork,
     overlay_store: zooKeeper ? ZOOKEEPER_URL : "file",
     overlay_subnets: "yes",
-    task_dir: place.tasks,
   };
 }
 
@@ -222,8 +221,14 @@ async function startAgent(
 ): Promise<StartedAgent> {
   const { kernel, files, executable } = context;
   const place = nodeLayout(layout, node.name);
-  const own = { node: node.name, run_dir: place.runDir, cni_dir: place.cniDir, data_dir: place.leases };
-  const config = { ...own, lab_dir: context.root, ...settings };
+  const own = {
+    node: node.name,
+    run_dir: place.runDir,
+    cni_dir: place.cniDir,
+    data_dir: place.leases,
+    task_dir: place.tasks,
+  };
+  const config = { ...own, lab_dir: context.root, dns: "on", ...settings };
   files.replace(place.config, `${JSON.stringify(config, null, 2)}\n`);
   const log = openSync(place.agentLog, "a", 0o644);
   try {

@@ -11,6 +11,8 @@ export const CONTROL = {
   epoch: 2,
   /** Queries that workers handed to the main thread and that it hasn't answered. */
   waiting: 3,
+  /** Seconds of the main thread's monotonic clock, which tell the age of kept answers. */
+  seconds: 4,
   /** Number of sockets of each worker, then their descriptors: one row for each worker. */
   sockets: 64,
   /** Epoch that each worker reads in, {@link IDLE} while it reads nothing. */
@@ -38,6 +40,19 @@ export const REMOVED = 1;
 export const ENTRY_WORDS = 3;
 /** Flag of an entry: the name has records of other types, which the main thread answers. */
 export const OTHER_TYPES = 0x10000;
+
+/** Flag of an entry that holds the answer of an upstream to one question. Its words: bytes of the key with the flag,
+ *  the second in which it came, seconds that it lives with how often it was used above. Then, in bytes: the key (name,
+ *  type, flags of the question), the fields of {@link ANSWER}, offsets of the TTLs in the body, body. */
+export const ANSWER_ENTRY = 0x20000;
+/** Bits of the seconds that an answer lives; the rest counts uses. */
+export const LIFETIME_BITS = 17;
+export const USES_MOST = 0x7fff;
+/** Bytes of a question's key behind its name. */
+export const KEY_TAIL_BYTES = 3;
+/** Offsets of 16-bit fields behind the key of an answer: the header's flag word and numbers of records, bytes of the
+ *  body, number of TTLs. */
+export const ANSWER = { flags: 0, answers: 2, authority: 4, additional: 6, body: 8, ttls: 10, bytes: 12 } as const;
 
 /** Bytes of an A and of an AAAA record whose owner is a pointer. */
 export const A_BYTES = 16;

@@ -1,19 +1,25 @@
 import { EDNS_UDP_BYTES, FLAG, PLAIN_UDP_BYTES, TYPE } from "../codes.ts";
+import { flagsOf as questionFlags } from "../forward/question.ts";
 import {
   A_BYTES,
   AAAA_BYTES,
+  ANSWER,
   CONTROL,
   EMPTY,
   ENTRY_WORDS,
   HASH_FACTOR,
   HASH_START,
+  KEY_TAIL_BYTES,
+  LIFETIME_BITS,
   OTHER_TYPES,
   REGION_WORDS,
   REMOVED,
+  USES_MOST,
 } from "./layout.ts";
 
 const HEADER = 12;
 const OPT_BYTES = 11;
+const LIFETIME_MASK = 2 ** LIFETIME_BITS - 1;
 
 /** Lower case of each byte. */
 const LOWER = Uint8Array.from({ length: 256 }, (_, byte) => (byte >= 0x41 && byte <= 0x5a ? byte + 0x20 : byte));
@@ -24,9 +30,10 @@ const LOWER = Uint8Array.from({ length: 256 }, (_, byte) => (byte >= 0x41 && byt
 export class Responder {
   readonly #words: Int32Array;
   readonly #bytes: Uint8Array;
-  readonly #name = new Uint8Array(256);
+  readonly #name = new Uint8Array(256 + KEY_TAIL_BYTES);
   readonly #recursion: number;
   #nameEnd = 0;
+  #nameLength = 0;
   #optSize = 0;
   #dnssecOk = 0;
   #from = 0;
@@ -41,9 +48,11 @@ export class Responder {
 
   /** Writes the reply to the query at `at` to `out`; gives its length, or 0 when the main thread must answer. */
   respond(input: Uint8Array, at: number, length: number, output: Uint8Array, out: number): number {
-    const entry = this.#entryFor(input, at, length);
-    if (entry === 0) return 0;
+    const hash = this.#readQuery(input, at, length);
     const end = this.#nameEnd;
+    if (end === 0) return 0;
+    const entry = this.#find(hash, this.#nameLength);
+    if (entry === 0) return this.#recursion === 0 ? 0 : this.#giveKept(hash, input, at, output, out);
     if (!this.#chooseRecords(entry, u16(input, end))) return 0;
     const question = end + 4 - at;
     const base = out + question;
@@ -90,16 +99,77 @@ export class Responder {
     return true;
   }
 
-  /** Where the entry of the query's name is; 0 when there is none, or the query is not simple. */
-  #entryFor(input: Uint8Array, at: number, length: number): number {
+  /** Hash of the query's name; `#nameEnd` is 0 when the query is not simple. */
+  #readQuery(input: Uint8Array, at: number, length: number): number {
+    this.#nameEnd = 0;
     // Header of a query with one question, and nothing but perhaps an OPT record behind it.
     if (length < HEADER + 5 || ((input[at + 2] ?? 0) & 0xf8) !== 0) return 0;
     if (u16(input, at + 4) !== 1 || u16(input, at + 6) !== 0 || u16(input, at + 8) !== 0) return 0;
     const hash = this.#readName(input, at + HEADER, at + length);
     if (this.#nameEnd === 0) return 0;
     const end = this.#nameEnd;
-    if (u16(input, end + 2) !== 1 || !this.#readOpt(input, end + 4, at + length, u16(input, at + 10))) return 0;
-    return this.#find(hash, end - at - HEADER);
+    if (u16(input, end + 2) !== 1 || !this.#readOpt(input, end + 4, at + length, u16(input, at + 10)))
+      this.#nameEnd = 0;
+    return hash;
+  }
+
+  /** Writes the answer of an upstream, if it is there, not too old, and fits. */
+  #giveKept(nameHash: number, input: Uint8Array, at: number, output: Uint8Array, out: number): number {
+    const flags = u16(input, at + 2);
+    if ((flags & FLAG.RD) === 0) return 0;
+    const end = this.#nameEnd;
+    const length = this.#nameLength;
+    const entry = this.#find(this.#hashQuestion(nameHash, input, end, flags), length + KEY_TAIL_BYTES);
+    if (entry === 0) return 0;
+    const words = this.#words;
+    const age = Math.max(0, Atomics.load(words, CONTROL.seconds) - (words[entry + 1] ?? 0));
+    const lived = words[entry + 2] ?? 0;
+    if (age >= (lived & LIFETIME_MASK)) return 0;
+    const fields = (entry + ENTRY_WORDS) * 4 + length + KEY_TAIL_BYTES;
+    const bytes = this.#bytes;
+    const size = u16(bytes, fields + ANSWER.body);
+    const question = end + 4 - at;
+    const limit = this.#optSize === 0 ? PLAIN_UDP_BYTES : Math.min(this.#optSize, EDNS_UDP_BYTES) - OPT_BYTES;
+    if (question + size > limit) return 0;
+    if (lived >>> LIFETIME_BITS < USES_MOST) words[entry + 2] = lived + (1 << LIFETIME_BITS);
+    const ttls = u16(bytes, fields + ANSWER.ttls);
+    for (let index = 0; index < question; index++) output[out + index] = input[at + index] ?? 0;
+    const told = (flags & FLAG.AD) !== 0 || (this.#optSize !== 0 && this.#dnssecOk !== 0) ? FLAG.AD : 0;
+    const own = u16(bytes, fields + ANSWER.flags) & (0xffff - FLAG.AD + told);
+    put16(output, out + 2, own | (flags & (FLAG.RD | FLAG.CD)));
+    put16(output, out + 4, 1);
+    put16(output, out + 6, u16(bytes, fields + ANSWER.answers));
+    put16(output, out + 8, u16(bytes, fields + ANSWER.authority));
+    put16(output, out + 10, u16(bytes, fields + ANSWER.additional) + (this.#optSize === 0 ? 0 : 1));
+    const body = out + question;
+    this.#copy(fields + ANSWER.bytes + 2 * ttls, size, output, body);
+    if (age > 0) this.#ageTtls(fields + ANSWER.bytes, ttls, age, output, body);
+    if (this.#optSize === 0) return question + size;
+    this.#putOpt(output, body + size);
+    return question + size + OPT_BYTES;
+  }
+
+  /** Goes on hashing with type and flags, which are put behind the name. */
+  #hashQuestion(nameHash: number, input: Uint8Array, end: number, flags: number): number {
+    const dnssecOk = this.#optSize !== 0 && this.#dnssecOk !== 0;
+    const name = this.#name;
+    const at = this.#nameLength;
+    name[at] = input[end] ?? 0;
+    name[at + 1] = input[end + 1] ?? 0;
+    name[at + 2] = questionFlags(dnssecOk, (flags & FLAG.CD) !== 0);
+    let hash = nameHash;
+    for (let index = at; index < at + KEY_TAIL_BYTES; index++) hash = Math.imul(hash ^ (name[index] ?? 0), HASH_FACTOR);
+    return hash;
+  }
+
+  #ageTtls(offsets: number, count: number, age: number, output: Uint8Array, body: number): void {
+    for (let index = 0; index < count; index++) {
+      const at = body + u16(this.#bytes, offsets + 2 * index);
+      const ttl = u16(output, at) * 65_536 + u16(output, at + 2);
+      const left = ttl > age ? ttl - age : 0;
+      put16(output, at, left >>> 16);
+      put16(output, at + 2, left & 0xffff);
+    }
   }
 
   /** Hash of the name in lower case, which is left in `#name`; `#nameEnd` is 0 when it isn't one. */
@@ -121,6 +191,7 @@ export class Responder {
       if (size === 0) break;
     }
     this.#nameEnd = offset;
+    this.#nameLength = offset - start;
     return hash;
   }
 

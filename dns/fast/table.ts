@@ -1,13 +1,18 @@
 import { CLASS, RCODE, TYPE } from "../codes.ts";
+import type { Answer } from "../forward/answer.ts";
+import type { AnswerTable } from "../forward/cache.ts";
+import type { Question } from "../forward/question.ts";
 import { HEADER_BYTES } from "../message.ts";
 import { type Name, nameBytes } from "../name.ts";
 import { addressBytes, type DnsRecord } from "../record.ts";
 import { encodeReply } from "../reply.ts";
 import { negativeSoa } from "../zone.ts";
 import type { NameData } from "../zones.ts";
+import { answerBytes, answerKey, encodeAnswer } from "./answer-entry.ts";
 import {
   A_BYTES,
   AAAA_BYTES,
+  ANSWER_ENTRY,
   ARENA,
   CONTROL,
   EMPTY,
@@ -15,6 +20,7 @@ import {
   HASH_FACTOR,
   HASH_START,
   IDLE,
+  LIFETIME_BITS,
   OTHER_TYPES,
   REGION_WORDS,
   REMOVED,
@@ -33,7 +39,7 @@ interface Retired {
 /** Names of the local zones in memory that workers read while this thread, the only one that writes, changes it. An
  *  entry is complete before it is referred to, and never changes; its memory is used again when no worker can be
  *  reading it. The memory is reserved at once, but the machine gives only what is used. */
-export class SharedTable {
+export class SharedTable implements AnswerTable {
   readonly memory: SharedArrayBuffer;
   readonly #words: Int32Array;
   readonly #bytes: Uint8Array;
@@ -74,6 +80,37 @@ export class SharedTable {
     this.#collect();
   }
 
+  putAnswer(question: Question, answer: Answer, bornSeconds: number): void {
+    const key = answerKey(question);
+    const entry = key && encodeAnswer(key, question, answer, bornSeconds);
+    const offset = entry === undefined ? undefined : this.#store(entry);
+    if (key === undefined) return;
+    this.#refer(key, offset);
+    this.#collect();
+  }
+
+  removeAnswer(question: Question): void {
+    const key = answerKey(question);
+    if (key === undefined) return;
+    this.#refer(key, undefined);
+    this.#collect();
+  }
+
+  takeUses(question: Question): number {
+    const key = answerKey(question);
+    if (key === undefined) return 0;
+    const entry = this.#words[this.#slotOf(key, hashOf(key)) + 1] ?? EMPTY;
+    if (entry === EMPTY || entry === REMOVED) return 0;
+    const lived = this.#words[entry + 2] ?? 0;
+    this.#words[entry + 2] = lived & (2 ** LIFETIME_BITS - 1);
+    return lived >>> LIFETIME_BITS;
+  }
+
+  /** Tells the workers the time, seconds of the monotonic clock. */
+  setSeconds(seconds: number): void {
+    Atomics.store(this.#words, CONTROL.seconds, seconds);
+  }
+
   #store(entry: Uint8Array): number | undefined {
     const words = Math.ceil(entry.length / 4);
     const offset = this.#allocate(words);
@@ -97,7 +134,7 @@ export class SharedTable {
       if (before === EMPTY) this.#used++;
       if (before === EMPTY || before === REMOVED) this.#live++;
     }
-    if (before !== EMPTY && before !== REMOVED) this.#retire(before, wordsOf(this.#words, before));
+    if (before !== EMPTY && before !== REMOVED) this.#retire(before, this.#wordsOf(before));
     this.#growIfFull();
   }
 
@@ -139,6 +176,13 @@ export class SharedTable {
     this.#used = this.#live;
     this.#setSlots(grown, region);
     this.#retire(first, (mask + 1) * 2);
+  }
+
+  #wordsOf(entry: number): number {
+    const [head = 0, counts = 0, size = 0] = this.#words.subarray(entry, entry + ENTRY_WORDS);
+    const key = ENTRY_WORDS * 4 + (head & 0xffff);
+    if ((head & ANSWER_ENTRY) !== 0) return Math.ceil((key + answerBytes(this.#bytes, entry * 4 + key)) / 4);
+    return Math.ceil((key + (counts & 0xffff) * A_BYTES + (counts >>> 16) * AAAA_BYTES + size) / 4);
   }
 
   #slots(): { first: number; log2: number; mask: number } {
@@ -197,12 +241,6 @@ function hashOf(key: Uint8Array): number {
   let hash = HASH_START;
   for (const byte of key) hash = Math.imul(hash ^ byte, HASH_FACTOR);
   return hash;
-}
-
-function wordsOf(words: Int32Array, entry: number): number {
-  const counts = words[entry + 1] ?? 0;
-  const records = (counts & 0xffff) * A_BYTES + (counts >>> 16) * AAAA_BYTES;
-  return Math.ceil((ENTRY_WORDS * 4 + ((words[entry] ?? 0) & 0xffff) + records + (words[entry + 2] ?? 0)) / 4);
 }
 
 /** An entry in bytes; undefined for a name that the main thread must answer. */

@@ -1,5 +1,6 @@
-import { formatIp, type Ip, tryParseIp } from "../../lib/address.ts";
+import { formatIp, tryParseIp } from "../../lib/address.ts";
 import { NetError } from "../../lib/error.ts";
+import { tryParseUpstream } from "../endpoint.ts";
 import type { LabelMode } from "../label.ts";
 import { parseName } from "../name.ts";
 
@@ -145,15 +146,6 @@ export function parseHostPort(text: string): { readonly host: string; readonly p
   return host === undefined || port < 1 || port > 65_535 ? undefined : { host, port };
 }
 
-/** `8.8.8.8`, `8.8.8.8:5353`, `fd01::1` or `[fd01::1]:53`; undefined when it isn't one. */
-export function parseResolver(text: string): { readonly ip: Ip; readonly port: number } | undefined {
-  const alone = tryParseIp(text);
-  if (alone !== undefined) return { ip: alone, port: 53 };
-  const pair = parseHostPort(text);
-  const ip = pair === undefined ? undefined : tryParseIp(pair.host);
-  return pair === undefined || ip === undefined ? undefined : { ip, port: pair.port };
-}
-
 function parseObject(text: string, problems: string[]): Map<string, unknown> {
   try {
     const value: unknown = JSON.parse(text);
@@ -214,7 +206,8 @@ function faultsOf(config: MesosDnsConfig): string[] {
   check(isUnique((Masters ?? []).map(normal)), "Masters has one twice");
   check(/^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$/.test(Domain) && parseName(Domain) !== undefined, `Domain is ${Domain}`);
   const resolvers = [...Resolvers, ...Object.values(ZoneResolvers).flat()];
-  for (const resolver of resolvers) check(parseResolver(resolver) !== undefined, `resolver ${resolver} is no address`);
+  for (const resolver of resolvers)
+    check(tryParseUpstream(resolver) !== undefined, `resolver ${resolver} is no address`);
   check(isUnique(Resolvers), "Resolvers has one twice");
   check(IPSources.length > 0 && isUnique(IPSources), "IPSources is empty or has one twice");
   for (const source of IPSources) check(SOURCES.includes(source), `IPSources has ${source}`);

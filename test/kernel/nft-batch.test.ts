@@ -5,6 +5,7 @@ import { masqueradeEntries } from "../../cni/masquerade.ts";
 import { hostPortsEntries } from "../../cni/portmap-rules.ts";
 import { encodeCommands } from "../../kernel/nft-batch.ts";
 import { parseIp, parsePrefix } from "../../lib/address.ts";
+import { needsRoot } from "../support/needs-root.ts";
 import { type FirewallNetwork, openFirewallNetwork, ruleset } from "./firewall-network.ts";
 
 const OWNER = { network: "dcos", containerId: "web-1", ifname: "eth0" };
@@ -42,11 +43,7 @@ describe("commands encoded for the kernel directly", function () {
   this.timeout(20_000);
   let net: FirewallNetwork;
 
-  before(function () {
-    if (process.getuid?.() === 0) return;
-    console.log("      skipped: making network namespaces needs root");
-    this.skip();
-  });
+  before(needsRoot);
   beforeEach(() => {
     net = openFirewallNetwork();
   });

@@ -26,6 +26,8 @@ const CLUSTER = {
 
 export interface DockerNodeOptions {
   readonly liveRestore?: boolean;
+  /** Without it there is no engine, and the test calls the plugin in its place. */
+  readonly engine?: boolean;
 }
 
 /** Node `n1` of a cluster, with a Docker engine and our agent as its plugin, in a machine of its own that is gone when
@@ -49,11 +51,13 @@ export class DockerNode {
     const machine = await Machine.start(plugins);
     const node = new DockerNode(machine, plugins, options);
     try {
-      await writeImage(machine);
       await machine.write(NODES_FILE, JSON.stringify(CLUSTER));
       await machine.start(agentCommand("n2", "off", "ip netns exec internet"));
-      await node.startEngine();
-      await node.docker("import", ROOTFS_TAR, IMAGE);
+      if (options.engine !== false) {
+        await writeImage(machine);
+        await node.startEngine();
+        await node.docker("import", ROOTFS_TAR, IMAGE);
+      }
       await node.startAgent();
       return node;
     } catch (error) {
@@ -225,7 +229,7 @@ function agentCommand(node: string, docker: "on" | "off", prefix: string): strin
     DCOS_NET_CNI_DIR: `/run/cni-${node}`,
     DCOS_NET_DATA_DIR: `/var/lib/leases-${node}`,
     DCOS_NET_DOCKER: docker,
-    DCOS_NET_DOCKER_ENGINE_SOCKET: ENGINE_SOCKET,
+    DCOS_NET_DOCKER_SOCKET: ENGINE_SOCKET,
   };
   const env = Object.entries(settings).map(([key, value]) => `${key}=${value}`);
   const command = `echo $$; exec ${prefix} env ${env.join(" ")} ${EXECUTABLE} agent >>/run/agent-${node}.log 2>&1`;
