@@ -117,7 +117,7 @@ function writeRun(maps: SocketMaps, steps: readonly Step[], outcome: (Error | un
   const bereft = steps.filter((step) => {
     const failed = outcome[step.index] !== undefined;
     const value = values.get(step);
-    if (failed && value !== undefined) deleteVersion(writes, value);
+    if (failed && value !== undefined) takeBack(writes, step, value);
     return !failed && deleteBefore(maps, writes, step);
   });
   writes.flush();
@@ -197,6 +197,15 @@ function deleteBefore(maps: SocketMaps, writes: MapWrites, { key, present, befor
     if (new DataView(counter.buffer).getBigInt64(COUNTER_VALUE.active, true) > 0n) bereft = true;
   }
   return bereft;
+}
+
+/** Deletes what a change wrote that the kernel has not taken whole. */
+function takeBack(writes: MapWrites, { key, before, wanted }: Step, value: ServiceValue): void {
+  deleteVersion(writes, value);
+  const staying = new Set(before.map(backendName));
+  for (const backend of wanted?.backends ?? []) {
+    if (!staying.has(backendName(backend))) writes.delete("members", pairKey(key, backend));
+  }
 }
 
 function deleteVersion(writes: MapWrites, { version, backends, scheduler, choices }: ServiceValue): void {

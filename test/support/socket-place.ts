@@ -5,9 +5,9 @@ import { BpfAssembler } from "../../kernel/bpf-assembler.ts";
 import { attachTypeOf, type CgroupHook, closeProgram, loadProgram } from "../../kernel/bpf-program.ts";
 import { addressOf, systemCall } from "../../kernel/ffi.ts";
 import { closeFolder, openFolder } from "../../kernel/folder.ts";
-import { cgroupRoot, mounts } from "../../kernel/mounts.ts";
+import { cgroupRoot, mountBpfFilesystem, mounts } from "../../kernel/mounts.ts";
 
-const PREFIX = "dcos-net-vip";
+const PREFIX = "dcos-net-socket";
 const BPF_PROG_QUERY = 16;
 
 /** A control group and a BPF file system for one test: what is attached and pinned there goes with them. */
@@ -32,7 +32,7 @@ export function openSocketPlace(): SocketPlace {
   const cgroup = join(cgroupRoot(), `${own}${number++}`);
   const folder = mkdtempSync(join(tmpdir(), own));
   mkdirSync(cgroup);
-  run("mount", "-t", "bpf", "bpf", folder);
+  mountBpfFilesystem(folder);
   return {
     cgroup,
     pins: join(folder, "l4lb"),
