@@ -14,10 +14,9 @@ const STEP_LIMIT_MS = 30_000;
 const TRANSFER_BYTES = 10_000_000;
 const REPAIR_LIMIT_MS = 5000;
 /** Names that the lab gives to links in its own namespaces; none may turn up in the machine's. */
-const LAB_LINKS = /^(?:vtep1024|[md]-dcos|underlay|n[123])$/;
-const LAB_LINKS = /^(?:vtep1024|m-dcos|spartan|underlay|n[123])$/;
-
+const LAB_LINKS = /^(?:vtep1024|[md]-dcos|spartan|underlay|n[123])$/;
 const DOCKER_IMAGE = "busybox:demo";
+
 /** The part of `lab status --json` that the demo reads. */
 interface Status {
   readonly nodes: readonly {

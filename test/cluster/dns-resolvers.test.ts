@@ -58,10 +58,7 @@ describeLab("resolvers of others in a container", function () {
     await sweepLabs();
     directory = mkdtempSync(join(tmpdir(), "dcos-net-resolvers-"));
     writeFileSync(join(directory, "nsswitch.conf"), "hosts: files dns\n");
-    writeFileSync(
-      join(directory, "resolv.conf"),
-      `nameserver 198.51.100.1\nnameserver 198.51.100.2\nsearch ${ZONE}\n`,
-    );
+    writeFileSync(join(directory, "resolv.conf"), `nameserver 198.51.100.1\nnameserver 198.51.100.2\nsearch ${ZONE}\n`);
     await cluster.up("--nodes", "2");
     for (const [node, name] of [
       ["1", "web"],

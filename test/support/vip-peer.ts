@@ -112,11 +112,12 @@ function serveTcp(address: string, port: number): Promise<() => Served> {
       const me = plain(socket.localAddress);
       socket.write(`${me} ${plain(socket.remoteAddress)} ${socket.remotePort}\n`);
       const lines = createInterface(socket);
-      lines.on("error", () => undefined);
       lines.on("line", (text) => {
         if (text === "bye") socket.end();
         else socket.write(`${me} ${text}\n`);
       });
+      // It passes on the socket's error, such as a reset by a client whose connection was ended.
+      lines.on("error", () => undefined);
     });
     server.on("error", reject);
     const close = () => {
