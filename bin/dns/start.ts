@@ -30,8 +30,8 @@ export interface RunningDns {
   stop(): Promise<void>;
 }
 
-/** Starts the DNS server of an agent: over the facts of all nodes, or, in a static cluster, over its nodes and the tasks
- *  that this node's files define. Throws a NetError `invalid` for settings that can't be used. */
+/** Starts the DNS server of an agent: over the facts of all nodes, or, in a static cluster, over its nodes and the
+ *  tasks that this node's files define. Throws a NetError `invalid` for settings that can't be used. */
 export function startDns(parts: DnsParts): RunningDns {
   const { source } = parts;
   if (source instanceof ClusterMode) return running(parts, source.member.view, undefined);
