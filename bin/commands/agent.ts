@@ -11,6 +11,7 @@ import { apiStateOf } from "../cluster/api-state.ts";
 import { ClusterMode, startClusterMode } from "../cluster/cluster-mode.ts";
 import type { ClusterSource } from "../cluster-source.ts";
 import { type Config, ROLES, type Role } from "../config.ts";
+import { endLingering } from "../dns/handover.ts";
 import type { RunningDns } from "../dns/start.ts";
 import type { DockerService } from "../docker.ts";
 import { nodesFileSource } from "../nodes.ts";
@@ -91,17 +92,19 @@ async function serveNode(
   let agent: Agent;
   let dns: RunningDns | undefined;
   try {
-    dns = config.dns === "on" ? await serveDns(app, config, log, source) : undefined;
+    if (config.dns === "on") dns = await serveDns(app, config, log, source);
+    else endLingering(files, config.run_dir);
     const onPass: AgentParts["onPass"] = (cluster, node, networks) => {
       docker?.update(cluster, node, networks);
       dns?.update(cluster);
     };
     agent = startAgent({ config, source, kernel, files, log, onPass });
   } catch (error) {
-    await dns?.stop();
+    await dns?.stop(true);
     await source.stop(false);
     throw error;
   }
+  void dns?.begin(Promise.resolve());
   const api = await openApi(config, source, agent, dns, log);
   process.on("SIGHUP", () => agent.reload());
   const leaving = await new Promise<boolean>((end) => {
@@ -110,8 +113,9 @@ async function serveNode(
     process.once("SIGUSR1", () => end(true));
   });
   await api?.stop();
+  // While the run directory is still ours: the next agent finds there who stands in.
+  await dns?.stop(leaving);
   await agent.stop(leaving);
-  await dns?.stop();
 }
 
 /** Loads the DNS server only where it is wanted. */
