@@ -117,6 +117,13 @@ export class DockerNode {
     return (await this.machine.run(["curl", ...options, url], { stdin: data })).stdout;
   }
 
+  /** True when the plugin answers Docker's first call, asked from outside of the machine. */
+  async answers(): Promise<boolean> {
+    const unix = this.machine.path(PLUGIN_SOCKET);
+    const response = await fetch("http://plugin/Plugin.Activate", { method: "POST", unix }).catch(() => undefined);
+    return response?.status === 200;
+  }
+
   /** Runs the command line client and gives what it prints; throws when it fails. */
   async docker(...argv: readonly string[]): Promise<string> {
     return (await this.machine.must(this.#argv(argv), { timeoutMs: 120_000 })).trim();
