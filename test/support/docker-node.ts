@@ -13,7 +13,7 @@ const EXECUTABLE = fileURLToPath(new URL("../../dist/dcos-net", import.meta.url)
 export const IMAGE = "busybox:test";
 
 /** Overlays of the test cluster: two nodes, both families, and one that is closed. */
-const CLUSTER = {
+export const CLUSTER = {
   overlays: [
     { name: "dcos", subnet: "9.0.0.0/8", prefix: 24, subnet6: "fd01:b::/64", prefix6: 80 },
     { name: "closed", subnet: "10.64.0.0/16", prefix: 24, isolated: true },
@@ -64,6 +64,11 @@ export class DockerNode {
       await node.stop();
       throw error;
     }
+  }
+
+  /** Gives both agents another cluster, in the form of {@link CLUSTER}. */
+  async changeCluster(cluster: object): Promise<void> {
+    await this.machine.write(NODES_FILE, JSON.stringify(cluster));
   }
 
   async startEngine(): Promise<void> {
