@@ -4,6 +4,7 @@ import { parseArgs } from "node:util";
 import { AGENT } from "../test/bench/agent.ts";
 import { BURST, CHAIN, PLAIN } from "../test/bench/cni.ts";
 import { DNS_LOCAL } from "../test/bench/dns.ts";
+import { DNS_FORWARD } from "../test/bench/dns-forward.ts";
 import { DOCKER } from "../test/bench/docker.ts";
 import { LEASES } from "../test/bench/leases.ts";
 import { type Benchmark, type Measurement, ratioOf, type Sample, shareOf } from "../test/bench/measurement.ts";
@@ -24,6 +25,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   PEERS_PROGRAMMED,
   AGENT,
   DNS_LOCAL,
+  DNS_FORWARD,
   DOCKER,
 ];
 /** By name: the command. */

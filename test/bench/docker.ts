@@ -7,8 +7,8 @@ const AT_ONCE = 8;
 const POLL_MS = 1;
 const PROGRAMS = ["dockerd", "docker", "containerd", "runc", "busybox", "curl"];
 
-/** Our Docker networks beside those of Docker's own bridge driver, like with like: IPv6 alone costs the engine as much as
- *  everything else of a container. And how soon a new agent answers Docker. */
+/** Our Docker networks beside those of Docker's own bridge driver, like with like: IPv6 alone costs the engine as much
+ *  as everything else of a container. And how soon a new agent answers Docker. */
 export const DOCKER: Benchmark = {
   name: "docker",
   runs: 8,
