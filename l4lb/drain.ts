@@ -27,8 +27,8 @@ export class Drains {
     return this.#drains.get(task);
   }
 
-  /** A task is drained for this cause, since a moment if it wasn't before; undefined: it isn't drained any more. A clock
-   *  elsewhere may be ahead of ours: what would begin later begins now. */
+  /** A task is drained for this cause, since a moment if it wasn't before; undefined: it isn't drained any more. A
+   *  clock elsewhere may be ahead of ours: what would begin later begins now. */
   note(task: string, cause: DrainCause | undefined, since: number, now: number): void {
     if (cause === undefined) {
       this.#drains.delete(task);

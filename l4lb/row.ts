@@ -37,8 +37,8 @@ export interface VipRow {
 /** Affinity unless a label says otherwise: each connection is chosen anew. */
 const NO_AFFINITY = 0;
 
-/** The row of a virtual IP at the address `ip`; undefined when none of its tasks has a backend of that family. Lost tasks
- *  count only when there are no others. */
+/** The row of a virtual IP at the address `ip`; undefined when none of its tasks has a backend of that family. Lost
+ *  tasks count only when there are no others. */
 export function rowOf(vip: Vip, ip: Ip, all: Iterable<Member>): VipRow | undefined {
   const members = [...all]
     .filter(({ places }) => places.some((place) => place.ip.family === ip.family))
