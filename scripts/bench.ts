@@ -8,13 +8,24 @@ import { LEASES } from "../test/bench/leases.ts";
 import { type Benchmark, type Measurement, ratioOf, type Sample, shareOf } from "../test/bench/measurement.ts";
 import { PEERS_PROGRAMMED } from "../test/bench/peers.ts";
 import { STARTUP } from "../test/bench/startup.ts";
+import { VIP_IPVS } from "../test/bench/vip-ipvs.ts";
 
 // Measures ours beside the reference and prints a line for each budget: bun scripts/bench.ts [NAME...] [--runs N] Each
 // benchmark also leaves bench-results/NAME.json. Those that are programs of their own take minutes, print their own
 // lines and run only when they are named. Exit status: 0 when all were measured, whether or not a budget was kept; 1
 // when one could not be, or such a program failed; 2 wrong usage.
 
-const BENCHMARKS: readonly Benchmark[] = [STARTUP, PLAIN, CHAIN, BURST, LEASES, PEERS_PROGRAMMED, AGENT, DNS_LOCAL];
+const BENCHMARKS: readonly Benchmark[] = [
+  STARTUP,
+  PLAIN,
+  CHAIN,
+  BURST,
+  LEASES,
+  PEERS_PROGRAMMED,
+  AGENT,
+  DNS_LOCAL,
+  VIP_IPVS,
+];
 /** By name: the command. */
 const PROGRAMS: ReadonlyMap<string, readonly string[]> = new Map([
   ["gossip", ["test/bench/gossip.ts", "spread", "idle", "deaths"]],

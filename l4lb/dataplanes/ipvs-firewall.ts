@@ -61,7 +61,8 @@ class Firewall implements IpvsFirewall {
   constructor(private readonly kernel: Kernel) {}
 
   prepare(addresses: readonly Ip[]): string[] {
-    this.lacking = undefined;
+    // Each try would have the kernel look for modules.
+    if (this.lacking !== undefined) return [];
     try {
       return this.#prepare(addresses);
     } catch (error) {
