@@ -1,3 +1,4 @@
+import { compareIp } from "../../lib/address.ts";
 import type { BackendCounters, ServiceCounters } from "../dataplane.ts";
 import { type Backend, compareBackends, type Service, serviceName } from "../service.ts";
 import { maglevTable, slotsOf } from "./socket-choice.ts";
@@ -52,10 +53,7 @@ function contentsOf(maps: SocketMaps): Contents {
     const version = view.getBigUint64(index * SLOT_KEY.bytes + SLOT_KEY.version, true);
     const of = slots.get(version) ?? new Map<number, Slot>();
     slots.set(version, of);
-    of.set(
-      view.getUint32(index * SLOT_KEY.bytes + SLOT_KEY.index, true),
-      slotAt(all.values, index * SLOT_VALUE.bytes),
-    );
+    of.set(view.getUint32(index * SLOT_KEY.bytes + SLOT_KEY.index, true), slotAt(all.values, index * SLOT_VALUE.bytes));
   }
   const tables = maps.tables.dump();
   const versions = new DataView(tables.keys.buffer);
@@ -124,6 +122,7 @@ export function readCounters(maps: SocketMaps): ServiceCounters[] {
     const { ip, port } = backend;
     entry.backends.push({ ip, port, total, ...(key.protocol === "tcp" ? { active: Math.max(0, active) } : {}) });
   }
+  for (const { backends } of services.values()) backends.sort((a, b) => compareIp(a.ip, b.ip) || a.port - b.port);
   return [...services.values()];
 }
 

@@ -111,10 +111,13 @@ function serveTcp(address: string, port: number): Promise<() => Served> {
       socket.on("error", () => undefined);
       const me = plain(socket.localAddress);
       socket.write(`${me} ${plain(socket.remoteAddress)} ${socket.remotePort}\n`);
-      createInterface(socket).on("line", (text) => {
+      const lines = createInterface(socket);
+      lines.on("line", (text) => {
         if (text === "bye") socket.end();
         else socket.write(`${me} ${text}\n`);
       });
+      // It passes on the socket's error, such as a reset by a client whose connection was ended.
+      lines.on("error", () => undefined);
     });
     server.on("error", reject);
     const close = () => {
