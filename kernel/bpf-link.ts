@@ -25,7 +25,9 @@ export class CgroupLink {
 
   /** struct bpf_link_info: type, id, prog_id, then cgroup_id and attach_type. Undefined for any other kind of link. A
    *  link whose control group is gone, or that was detached, has the control group 0. */
-  info(): { readonly id: number; readonly program: number; readonly cgroup: bigint; readonly attachType: number } | undefined {
+  info():
+    | { readonly id: number; readonly program: number; readonly cgroup: bigint; readonly attachType: number }
+    | undefined {
     const info = bpfInfo(this.descriptor, LINK_INFO_BYTES);
     if (info.getUint32(0, true) !== BPF_LINK_TYPE_CGROUP) return undefined;
     return {

@@ -121,7 +121,11 @@ export class BpfMap {
   setMany({ keys, values, count }: MapElements, refused: (index: number, error: Error) => void): void {
     const { keyBytes, valueBytes } = this.spec;
     for (let start = 0; start < count; ) {
-      const attribute = this.#batch(keys.subarray(start * keyBytes), count - start, values.subarray(start * valueBytes));
+      const attribute = this.#batch(
+        keys.subarray(start * keyBytes),
+        count - start,
+        values.subarray(start * valueBytes),
+      );
       const result = tryBpf("mapUpdateBatch", attribute);
       if (result >= 0) return;
       start += countIn(attribute);
@@ -167,13 +171,7 @@ export class BpfMap {
     trySystemCall("close", this.descriptor);
   }
 
-  #batch(
-    keys: Uint8Array,
-    count: number,
-    values?: Uint8Array,
-    position?: Uint8Array,
-    next?: Uint8Array,
-  ): Uint8Array {
+  #batch(keys: Uint8Array, count: number, values?: Uint8Array, position?: Uint8Array, next?: Uint8Array): Uint8Array {
     const at = (bytes: Uint8Array | undefined): number => (bytes === undefined ? 0 : addressOf(bytes));
     return bpfAttribute({
       u64: { 0: at(position), 8: at(next), 16: at(keys), 24: at(values) },

@@ -80,7 +80,11 @@ const REMEDY: Readonly<Record<string, string>> = {
  *  name is taken. */
 export function pinBpf(descriptor: number, path: string): void {
   const text = cString(path);
-  bpf(`pin a BPF object at ${path}`, "objectPin", bpfAttribute({ u64: { 0: addressOf(text) }, u32: { 8: descriptor } }));
+  bpf(
+    `pin a BPF object at ${path}`,
+    "objectPin",
+    bpfAttribute({ u64: { 0: addressOf(text) }, u32: { 8: descriptor } }),
+  );
 }
 
 /** A descriptor of the object that is pinned at `path`; undefined when there is none. */

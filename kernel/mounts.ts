@@ -27,7 +27,10 @@ export function mountsIn(text: string): Mount[] {
     const path = before?.split(" ")[4];
     const type = after?.split(" ")[0];
     if (path === undefined || type === undefined) return [];
-    return { path: path.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(parseInt(digits, 8))), type };
+    return {
+      path: path.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(parseInt(digits, 8))),
+      type,
+    };
   });
 }
 

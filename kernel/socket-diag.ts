@@ -57,7 +57,10 @@ export class SocketDiag {
     const families = destinations.some(({ ip }) => ip.family === 4) ? [AF_INET, AF_INET6] : [AF_INET6];
     return families.flatMap((family) =>
       this.netlink.dump(
-        { message: request(SOCK_DIAG_BY_FAMILY, family, protocol, noId, filter), tried: () => `list ${protocol} sockets` },
+        {
+          message: request(SOCK_DIAG_BY_FAMILY, family, protocol, noId, filter),
+          tried: () => `list ${protocol} sockets`,
+        },
         (message) => socketOf(message, protocol),
       ),
     );

@@ -1,11 +1,11 @@
-import { backendName, type Backend } from "../service.ts";
+import { type Backend, backendName } from "../service.ts";
 import { MH_ENTRIES, type Slot } from "./socket-layout.ts";
 
 const FULL = 0xffff_ffff;
 
 /** The slots of a service's backends: first those with weight, then those without, each in the order given. Walker's
- *  alias method, in the form of Vose: two random numbers and at most two look-ups choose among any number of backends in
- *  exact proportion (to one in 2^32). */
+ *  alias method, in the form of Vose: two random numbers and at most two look-ups choose among any number of backends
+ *  in exact proportion (to one in 2^32). */
 export function slotsOf(backends: readonly Backend[]): Slot[] {
   const chosen = backends.filter(({ weight }) => weight > 0);
   const total = chosen.reduce((sum, { weight }) => sum + weight, 0);

@@ -1,5 +1,5 @@
-import { everyNetns, netnsCookie } from "../../kernel/netns-list.ts";
 import { inNetns } from "../../kernel/netns.ts";
+import { everyNetns, netnsCookie } from "../../kernel/netns-list.ts";
 import { type ConnectedSocket, SocketDiag } from "../../kernel/socket-diag.ts";
 import { hasErrno } from "../../lib/error.ts";
 import type { ServiceKey } from "../service.ts";

@@ -1,8 +1,8 @@
 import { CgroupLink } from "../../kernel/bpf-link.ts";
 import { BpfMap } from "../../kernel/bpf-map.ts";
 import { attachTypeOf, type CgroupHook, closeProgram, loadProgram, programInfoById } from "../../kernel/bpf-program.ts";
-import { closeFolder, openFolder } from "../../kernel/folder.ts";
 import { linuxFiles } from "../../kernel/file.ts";
+import { closeFolder, openFolder } from "../../kernel/folder.ts";
 import { NetError } from "../../lib/error.ts";
 import { MAPS, type MapName } from "./socket-layout.ts";
 import { type MapDescriptors, socketProgram } from "./socket-program.ts";

@@ -4,8 +4,8 @@ import {
   CONNECTION_VALUE,
   COUNTER_VALUE,
   ENDPOINT_BYTES,
-  MH_ENTRIES,
   type MapName,
+  MH_ENTRIES,
   OWNED_KEY,
   PORT_AT,
   PROTOCOL,
@@ -166,7 +166,10 @@ function choiceProgram(writer: ProgramWriter, family: Family, call: "connect" | 
   if (call === "connect") forget(writer);
   writer.move("r9", TRIES);
   writer.label("again").lookUp("services", PAIR).jumpIf("r0", "==", 0, "no service");
-  writer.move("r7", "r0").load(8, "r1", "r7", SERVICE_VALUE.version).store(8, "r10", SLOT + SLOT_KEY.version, "r1");
+  writer
+    .move("r7", "r0")
+    .load(8, "r1", "r7", SERVICE_VALUE.version)
+    .store(8, "r10", SLOT + SLOT_KEY.version, "r1");
   if (call === "sendmsg") keepFlow(writer);
   keepAffinity(writer);
   choose(writer);
@@ -255,9 +258,15 @@ function choose(writer: ProgramWriter): void {
   // By multiplication, because the verifier doesn't see how far a remainder can go.
   writer.compute("rsh", "r8", 32).compute("mul", "r8", MH_ENTRIES).compute("rsh", "r8", 32);
   writer.compute("lsh", "r8", 1).compute("add", "r0", "r8");
-  writer.load(2, "r1", "r0", 0).store(4, "r10", SLOT + SLOT_KEY.index, "r1").jump("only slot");
+  writer
+    .load(2, "r1", "r0", 0)
+    .store(4, "r10", SLOT + SLOT_KEY.index, "r1")
+    .jump("only slot");
   writer.label("slot").move("r1", "r8").compute("rsh", "r1", 32).load(4, "r2", "r7", SERVICE_VALUE.choices);
-  writer.compute("mul", "r1", "r2").compute("rsh", "r1", 32).store(4, "r10", SLOT + SLOT_KEY.index, "r1");
+  writer
+    .compute("mul", "r1", "r2")
+    .compute("rsh", "r1", 32)
+    .store(4, "r10", SLOT + SLOT_KEY.index, "r1");
   writer.lookUp("slots", SLOT).jumpIf("r0", "==", 0, "changed");
   writer.compute32("mov", "r8", "r8").load(4, "r1", "r0", SLOT_VALUE.threshold).jumpIf("r8", "<=", "r1", "found");
   writer.load(4, "r1", "r0", SLOT_VALUE.alias).store(4, "r10", SLOT + SLOT_KEY.index, "r1");
@@ -301,7 +310,10 @@ function count(writer: ProgramWriter, call: "connect" | "sendmsg"): void {
 
 /** recvmsg: an answer of a backend seems to come from the service that it was asked as. */
 function replyProgram(writer: ProgramWriter, family: Family): Uint8Array {
-  writer.move("r6", "r1").endpoint(family, REPLY).store(2, "r10", REPLY + PROTOCOL_AT, PROTOCOL.udp);
+  writer
+    .move("r6", "r1")
+    .endpoint(family, REPLY)
+    .store(2, "r10", REPLY + PROTOCOL_AT, PROTOCOL.udp);
   writer.zeros(REPLY + ENDPOINT_BYTES, 4).socketCookie(REPLY + OWNED_KEY.cookie);
   writer.lookUp("replies", REPLY).jumpIf("r0", "==", 0, "allow");
   writer.rewrite(family, "r0", REMEMBERED_VALUE.endpoint);

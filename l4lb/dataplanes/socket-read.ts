@@ -52,10 +52,7 @@ function contentsOf(maps: SocketMaps): Contents {
     const version = view.getBigUint64(index * SLOT_KEY.bytes + SLOT_KEY.version, true);
     const of = slots.get(version) ?? new Map<number, Slot>();
     slots.set(version, of);
-    of.set(
-      view.getUint32(index * SLOT_KEY.bytes + SLOT_KEY.index, true),
-      slotAt(all.values, index * SLOT_VALUE.bytes),
-    );
+    of.set(view.getUint32(index * SLOT_KEY.bytes + SLOT_KEY.index, true), slotAt(all.values, index * SLOT_VALUE.bytes));
   }
   const tables = maps.tables.dump();
   const versions = new DataView(tables.keys.buffer);

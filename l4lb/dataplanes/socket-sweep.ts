@@ -1,15 +1,8 @@
 import type { SocketMaps } from "./socket-foundation.ts";
-import {
-  ADDRESS_BYTES,
-  ENDPOINT_BYTES,
-  numberValue,
-  SERVICE_VALUE,
-  SLOT_KEY,
-  SLOT_VALUE,
-} from "./socket-layout.ts";
+import { ADDRESS_BYTES, ENDPOINT_BYTES, numberValue, SERVICE_VALUE, SLOT_KEY, SLOT_VALUE } from "./socket-layout.ts";
 
-/** Puts the maps in order that only serve the services: deletes what no service names, which is what is left of a change
- *  that was broken off, and counts the services of each address. Names what was wrong. */
+/** Puts the maps in order that only serve the services: deletes what no service names, which is what is left of a
+ *  change that was broken off, and counts the services of each address. Names what was wrong. */
 export function sweep(maps: SocketMaps): string[] {
   const services = maps.services.dump();
   const versions = new Map<bigint, string>();
