@@ -402,6 +402,15 @@ describe("virtual IPs at the system calls of sockets", function () {
     expect(plane.prepare().made).to.deep.equal([]);
   });
 
+  it("an IPv4 address in IPv6 form is refused, because programs can't tell it from the IPv4 address", () => {
+    const outcome = plane.apply([
+      { do: "put", service: onLoopback("tcp [::ffff:11.0.0.1]:80", []), before: undefined },
+      { do: "put", service: service("tcp [fd11::1]:80", ["::ffff:10.0.0.1"]), before: undefined },
+    ]);
+    expect(outcome.map((error) => error?.message.includes("IPv4 address in IPv6 form"))).to.deep.equal([true, true]);
+    expect(plane.read()).to.deep.equal([]);
+  });
+
   it("a service that is too large is refused by itself and leaves nothing", async () => {
     const good = onLoopback("tcp 11.0.0.1:80", [await greet("small")]);
     const many = Array.from({ length: MAPS.slots.capacity + 1 }, (_, index) => ({
