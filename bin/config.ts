@@ -156,7 +156,16 @@ export const SCHEMA = {
     64,
     "threads that answer over UDP; 0: one for each processor but one, at most 8",
   ),
+  dns_upstreams: text("", "who is asked about other names: IP[:PORT],...; empty: the servers of dns_resolv_conf", 1000),
+  dns_forward_zones: text(
+    "",
+    "who is asked about the names of a zone: ZONE=IP[:PORT],... with spaces between zones",
+    4000,
+  ),
+  dns_cache_bytes: integer(67_108_864, "bytes", 0, 999_999_999, "memory for the answers of others"),
   dns_resolv_conf: optionalPath("file to lead this host's programs to the DNS server, /etc/resolv.conf; empty: none"),
+  dns_aliases: text("", "names of your own below thisdcos.directory: NAME=TARGET,... as CNAME records", 4000),
+  dns_cluster_id: text("", "z-base-32 text of a DC/OS cluster's public key: names below <id>.dcos.directory", 63),
   dns_search: text("", "domains to put before those of that file's search list", 1000),
   dns_notrack: choice(["on", "off"], "on", "keep queries to dns_addresses out of connection tracking"),
 } as const satisfies Readonly<Record<string, Setting>>;

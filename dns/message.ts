@@ -1,4 +1,5 @@
-import { CLASS, FLAG, PLAIN_UDP_BYTES, RCODE, TYPE } from "./codes.ts";
+import { CLASS, FLAG, OPTION, PLAIN_UDP_BYTES, RCODE, TYPE } from "./codes.ts";
+import { isCookieLength } from "./cookie.ts";
 import { type Name, readName } from "./name.ts";
 
 /** Bytes of a message's header. */
@@ -10,6 +11,10 @@ export interface Edns {
   readonly size: number;
   readonly version: number;
   readonly dnssecOk: boolean;
+  /** Content of the asker's cookie option (RFC 7873). */
+  readonly cookie?: Uint8Array;
+  /** The cookie option of the reply, with its head. */
+  readonly replyCookie?: Uint8Array;
 }
 
 /** A question with what is needed to answer it. */
@@ -129,12 +134,21 @@ export function readRecord(message: Uint8Array, offset: number): WireRecord | un
   };
 }
 
-/** Options must be whole; what they say is not for us. */
+/** Options must be whole; of what they say, the first cookie is for us. */
 function readOpt(message: Uint8Array, { class: size, ttl, dataAt, end }: WireRecord): Edns | undefined {
   let offset = dataAt;
-  while (offset + 4 <= end) offset += 4 + u16(message, offset + 2);
+  let cookie: Uint8Array | undefined;
+  while (offset + 4 <= end) {
+    const [content, length] = [offset + 4, u16(message, offset + 2)];
+    if (u16(message, offset) === OPTION.COOKIE && content + length <= end) {
+      if (!isCookieLength(length)) return undefined;
+      cookie ??= message.slice(content, content + length);
+    }
+    offset = content + length;
+  }
   if (offset !== end) return undefined;
-  return { size: Math.max(size, PLAIN_UDP_BYTES), version: (ttl >>> 16) & 0xff, dnssecOk: (ttl & 0x8000) !== 0 };
+  const bare = { size: Math.max(size, PLAIN_UDP_BYTES), version: (ttl >>> 16) & 0xff, dnssecOk: (ttl & 0x8000) !== 0 };
+  return cookie === undefined ? bare : { ...bare, cookie };
 }
 
 export function u16(bytes: Uint8Array, offset: number): number {

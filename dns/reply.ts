@@ -27,8 +27,6 @@ export interface EncodeOptions {
   readonly limit: number;
   /** Whether the server asks others on behalf of the asker: the RA flag. */
   readonly recursion: boolean;
-  /** The cookie option of the reply, with its head; undefined for none. */
-  readonly cookie?: Uint8Array | undefined;
 }
 
 /** What the OPT record of a reply says beyond the asker's own. */
@@ -36,7 +34,6 @@ export interface OptContent {
   /** Its upper bits are in the OPT record. */
   readonly rcode: number;
   readonly extendedError?: ExtendedError | undefined;
-  readonly cookie?: Uint8Array | undefined;
 }
 
 /** A reply without records. */
@@ -47,7 +44,7 @@ export function emptyReply(rcode: number, extendedError?: ExtendedError): Reply 
 
 /** The message that answers a query. Where the records don't fit, as many answers as do, with TC set. */
 export function encodeReply(query: Query, reply: Reply, options: EncodeOptions): Uint8Array {
-  const opt = query.edns === undefined ? new Uint8Array(0) : encodeOpt(query, { ...reply, cookie: options.cookie });
+  const opt = query.edns === undefined ? new Uint8Array(0) : encodeOpt(query, reply);
   const writer = new Writer(options.limit - opt.length);
   writer.begin(query);
   const answers = writer.section(reply.answers);
@@ -71,8 +68,8 @@ function flagsOf({ flags }: Query, { rcode, authoritative }: Reply, recursion: b
 }
 
 /** OPT record (RFC 6891 section 6.1.2) with the extended error and the cookie of the reply. */
-export function encodeOpt({ edns }: Query, { rcode, extendedError, cookie }: OptContent): Uint8Array {
-  const options: number[] = [...(cookie ?? [])];
+export function encodeOpt({ edns }: Query, { rcode, extendedError }: OptContent): Uint8Array {
+  const options: number[] = [...(edns?.replyCookie ?? [])];
   if (extendedError !== undefined) {
     const text = new TextEncoder().encode(extendedError.text.slice(0, 200));
     const length = text.length + 2;

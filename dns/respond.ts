@@ -16,19 +16,28 @@ export interface Authority {
 
 /** Answer to a message: bytes to send, silence, or a query for a name outside the zones. */
 export type Outcome =
-  | { readonly outcome: "reply"; readonly message: Uint8Array }
+  | { readonly outcome: "reply"; readonly query: Query; readonly message: Uint8Array }
   | { readonly outcome: "foreign"; readonly query: Query }
   | { readonly outcome: "dropped" };
 
 export type Transport = "udp" | "tcp";
 
+/** Makes the cookie option that goes back, with its head, from the content of the asker's. */
+export type MakeCookie = (cookie: Uint8Array) => Uint8Array;
+
 /** What comes of a message that somebody sent. Pure. */
-export function respond(message: Uint8Array, transport: Transport, authority: Authority): Outcome {
+export function respond(
+  message: Uint8Array,
+  transport: Transport,
+  authority: Authority,
+  makeCookie?: MakeCookie,
+): Outcome {
   const decoded = decodeQuery(message);
   if (decoded.outcome === "dropped") return decoded;
-  const { query } = decoded;
+  const query = withCookie(decoded.query, makeCookie);
   const send = (reply: Reply): Outcome => ({
     outcome: "reply",
+    query,
     message: encode(query, reply, transport, authority),
   });
   if (decoded.outcome === "refused") return send(emptyReply(decoded.rcode));
@@ -38,6 +47,12 @@ export function respond(message: Uint8Array, transport: Transport, authority: Au
   if (authority.recursion) return { outcome: "foreign", query };
   const text = "this server answers for its own zones only";
   return send(emptyReply(RCODE.REFUSED, { code: EXTENDED_ERROR.NOT_AUTHORITATIVE, text }));
+}
+
+function withCookie(query: Query, makeCookie: MakeCookie | undefined): Query {
+  const cookie = query.edns?.cookie;
+  if (cookie === undefined || query.edns === undefined || makeCookie === undefined) return query;
+  return { ...query, edns: { ...query.edns, replyCookie: makeCookie(cookie) } };
 }
 
 /** The reply in bytes, as many as the asker takes over this transport. */

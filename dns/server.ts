@@ -4,6 +4,7 @@ import type { Cancel, Clock } from "../lib/clock.ts";
 import { messageOf } from "../lib/error.ts";
 import type { Log } from "../lib/log.ts";
 import { EXTENDED_ERROR, RCODE } from "./codes.ts";
+import { ServerCookies } from "./cookie.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { SharedTable } from "./fast/table.ts";
 import type { Handed } from "./fast/worker.ts";
@@ -11,6 +12,7 @@ import { Workers } from "./fast/workers.ts";
 import type { Forwarding } from "./forward/forwarder.ts";
 import type { Query } from "./message.ts";
 import type { Name } from "./name.ts";
+import { LARGE_BYTES, RateLimit } from "./rate.ts";
 import { emptyReply, type Reply } from "./reply.ts";
 import { type Authority, encode, respond, type Transport } from "./respond.ts";
 import { listenTcp } from "./tcp.ts";
@@ -25,6 +27,8 @@ const PUBLISHED_AT_ONCE = 2000;
 
 export type { Endpoint } from "./endpoint.ts";
 
+const OVER_TCP: Reply = { ...emptyReply(RCODE.NOERROR), truncated: true };
+
 export interface DnsServerOptions {
   readonly listen: readonly Endpoint[];
   readonly zones: Zones;
@@ -35,6 +39,8 @@ export interface DnsServerOptions {
   readonly workers: number;
   /** Memory reserved for what they answer from, bytes. */
   readonly tableBytes: number;
+  /** 16 bytes of which cookies are made; servers that share it take each other's. Undefined: some of its own. */
+  readonly cookieSecret?: Uint8Array;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -57,6 +63,8 @@ export class DnsServer {
   readonly #bound: Bound[] = [];
   /** Names to publish, in the order in which they changed. */
   readonly #due = new Set<Name>();
+  readonly #cookies: ServerCookies;
+  readonly #limit: RateLimit;
   #stopped = false;
 
   constructor(options: DnsServerOptions) {
@@ -65,6 +73,8 @@ export class DnsServer {
     this.#options = options;
     this.#authority = { ...authority, zones, recursion };
     this.#table = new SharedTable(options.tableBytes);
+    this.#cookies = new ServerCookies(options.cookieSecret ?? crypto.getRandomValues(new Uint8Array(16)));
+    this.#limit = new RateLimit(crypto.getRandomValues(new Int32Array(1))[0] ?? 0);
     this.#workers = new Workers({
       table: this.#table,
       count: workers,
@@ -154,7 +164,7 @@ export class DnsServer {
   }
 
   async #answerHanded({ fd, message, source }: Handed): Promise<void> {
-    const reply = await this.#answer(message, "udp");
+    const reply = await this.#answer(message, "udp", source);
     this.#workers.finished();
     if (reply === undefined || this.#stopped) return;
     if (!sendDatagram(fd, reply, source)) {
@@ -162,17 +172,37 @@ export class DnsServer {
     }
   }
 
-  async #answer(message: Uint8Array, transport: Transport): Promise<Uint8Array | undefined> {
+  /** `source`: over UDP, who asks, as a struct sockaddr. */
+  async #answer(message: Uint8Array, transport: Transport, source?: Uint8Array): Promise<Uint8Array | undefined> {
     try {
-      const outcome = respond(message, transport, this.#authority);
-      if (outcome.outcome === "reply") return outcome.message;
+      const makeCookie =
+        source && ((cookie: Uint8Array) => this.#cookies.option(cookie, addressIn(source), this.#now()));
+      const outcome = respond(message, transport, this.#authority, makeCookie);
       if (outcome.outcome === "dropped") return undefined;
-      const reply = await this.#forward(outcome.query, transport);
-      return reply instanceof Uint8Array ? reply : encode(outcome.query, reply, transport, this.#authority);
+      const { query } = outcome;
+      const reply = outcome.outcome === "reply" ? outcome.message : await this.#forwarded(query, transport);
+      const limited = source !== undefined && reply.length > LARGE_BYTES && !this.#mayHaveLarge(query, source);
+      return limited ? encode(query, OVER_TCP, transport, this.#authority) : reply;
     } catch (error) {
       this.#options.log.error("answering failed", { error: messageOf(error) });
       return undefined;
     }
+  }
+
+  async #forwarded(query: Query, transport: Transport): Promise<Uint8Array> {
+    const reply = await this.#forward(query, transport);
+    return reply instanceof Uint8Array ? reply : encode(query, reply, transport, this.#authority);
+  }
+
+  /** A cookie shows that the address is not faked. */
+  #mayHaveLarge({ edns }: Query, source: Uint8Array): boolean {
+    if (edns?.cookie !== undefined && this.#cookies.isGood(edns.cookie, addressIn(source), this.#now())) return true;
+    return this.#limit.allows(source, 0, this.#options.clock.monotonic());
+  }
+
+  /** Seconds since 1970. */
+  #now(): number {
+    return Math.floor(this.#options.clock.now() / 1000);
   }
 
   async #forward(query: Query, transport: Transport): Promise<Uint8Array | Reply> {

@@ -81,20 +81,35 @@ export function portOf(fd: number): number {
 /** Sends one datagram to a struct sockaddr as {@link DatagramBatch.source} gives it; false when the kernel refused. UDP
  *  promises no more. */
 export function sendDatagram(fd: number, message: Uint8Array, to: Uint8Array): boolean {
-  return sendOne(fd, message, to) >= 0;
+  sender ??= new OneDatagram();
+  return sender.send(fd, message, to) >= 0;
 }
 
-/** Through sendmmsg, since a system call has no more than five arguments here. */
-function sendOne(fd: number, message: Uint8Array, to: Uint8Array): number {
-  const vector = new Uint32Array(IOVEC_WORDS);
-  setPointer(vector, 0, addressOf(message));
-  vector[2] = message.length;
-  const header = new Uint32Array(MMSGHDR_WORDS);
-  setPointer(header, NAME, addressOf(to));
-  header[NAME_LENGTH] = to.length;
-  setPointer(header, IOV, addressOf(bytesOf(vector)));
-  header[IOV_COUNT] = 1;
-  return trySystemCall("sendmmsg", fd, bytesOf(header), 1, MSG_DONTWAIT);
+let sender: OneDatagram | undefined;
+
+/** Through sendmmsg, since a system call has no more than five arguments here. Message and address are copied to memory
+ *  that stays: the collector doesn't know that a structure points to a buffer, and may take it away before the call. */
+class OneDatagram {
+  readonly #message = new Uint8Array(65_535);
+  readonly #address = new Uint8Array(SOCKADDR_BYTES);
+  readonly #vector = new Uint32Array(IOVEC_WORDS);
+  readonly #header = new Uint32Array(MMSGHDR_WORDS);
+
+  constructor() {
+    setPointer(this.#vector, 0, addressOf(this.#message));
+    setPointer(this.#header, NAME, addressOf(this.#address));
+    setPointer(this.#header, IOV, addressOf(bytesOf(this.#vector)));
+    this.#header[IOV_COUNT] = 1;
+  }
+
+  /** How many were sent: 1, or a negative number with the errno. */
+  send(fd: number, message: Uint8Array, to: Uint8Array): number {
+    this.#message.set(message);
+    this.#address.set(to);
+    this.#vector[2] = message.length;
+    this.#header[NAME_LENGTH] = to.length;
+    return trySystemCall("sendmmsg", fd, bytesOf(this.#header), 1, MSG_DONTWAIT);
+  }
 }
 
 /** The address in a struct sockaddr_in or sockaddr_in6: four or sixteen bytes of network order. */
@@ -118,7 +133,8 @@ export class DatagramBatch {
   readonly output: Uint8Array;
   readonly #count: number;
   readonly #slot: number;
-  readonly #sources: Uint8Array;
+  /** Who sent each of them: structs sockaddr. */
+  readonly sources: Uint8Array;
   readonly #received: Uint32Array;
   readonly #sent: Uint32Array;
   readonly #inputVectors: Uint32Array;
@@ -132,8 +148,8 @@ export class DatagramBatch {
     this.#slot = slot;
     this.input = new Uint8Array(count * slot);
     this.output = new Uint8Array(count * slot);
-    this.#sources = new Uint8Array(count * 32);
-    this.#sourceAt = addressOf(this.#sources);
+    this.sources = new Uint8Array(count * 32);
+    this.#sourceAt = addressOf(this.sources);
     this.#received = new Uint32Array(count * MMSGHDR_WORDS);
     this.#sent = new Uint32Array(count * MMSGHDR_WORDS);
     this.#inputVectors = vectorsFor(this.input, count, slot);
@@ -166,10 +182,15 @@ export class DatagramBatch {
     return index * this.#slot;
   }
 
+  /** Where in `sources` the sender of a datagram is. */
+  sourceOffset(index: number): number {
+    return index * 32;
+  }
+
   /** Who sent a datagram, as a struct sockaddr. A copy. */
   source(index: number): Uint8Array {
     const length = this.#received[index * MMSGHDR_WORDS + NAME_LENGTH] ?? 0;
-    return this.#sources.slice(index * 32, index * 32 + length);
+    return this.sources.slice(index * 32, index * 32 + length);
   }
 
   /** Slot that the next reply belongs into. */

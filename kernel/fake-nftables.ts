@@ -1,7 +1,8 @@
 import { overlaps, tryParsePrefix } from "../lib/address.ts";
+import { fromHex, toHex } from "../lib/bytes.ts";
 import { type NftCommand, parseElements, parseNft, setDefinition, type WrittenElement } from "./fake-nft-text.ts";
 import { Refusal } from "./fake-refusal.ts";
-import type { NftElement } from "./nftables.ts";
+import type { NftElement, NftElementBytes, NftElementsChange, NftOutline } from "./nftables.ts";
 
 interface Rule {
   readonly handle: number;
@@ -53,6 +54,40 @@ export class FakeNftables {
   chains(family: string, table: string): string[] | undefined {
     const chains = this.tables.get(`${family} ${table}`)?.chains;
     return chains && [...chains.keys()];
+  }
+
+  /** Elements in the kernel's form are kept as hexadecimal digits, and shown so to those who ask for text. */
+  changeElements(family: string, table: string, changes: readonly NftElementsChange[]): void {
+    const draft = structuredClone(this.tables);
+    for (const change of changes) {
+      const found = draft.get(`${family} ${table}`)?.sets.get(change.set)?.elements;
+      if (found === undefined) throw refusal("ENOENT");
+      for (const element of change.elements) changeElement(found, change.do, element);
+    }
+    this.tables = draft;
+  }
+
+  elementBytes(family: string, table: string, set: string): NftElementBytes[] | undefined {
+    const elements = this.tables.get(`${family} ${table}`)?.sets.get(set)?.elements;
+    return (
+      elements &&
+      [...elements.values()].map(({ key: [key = ""], data: [data], comment }) => ({
+        key: fromHex(key),
+        ...(data === undefined ? {} : { data: fromHex(data) }),
+        ...(comment === undefined ? {} : { comment }),
+      }))
+    );
+  }
+
+  outline(family: string, name: string): NftOutline | undefined {
+    const table = this.tables.get(`${family} ${name}`);
+    if (table === undefined) return undefined;
+    const chains = [...table.chains].map(([chain, { policy, rules }]) => ({
+      name: chain,
+      dropping: policy === "drop",
+      rules: rules.map(({ text }) => /\bcomment "([^"]*)"$/.exec(text)?.[1]),
+    }));
+    return { dormant: false, chains, sets: [...table.sets.keys()] };
   }
 
   table(family: string, name: string): string | undefined {
@@ -254,6 +289,13 @@ function checkInterval(set: NftSet, key: string): void {
       throw new Refusal("", "Error: conflicting intervals specified");
     }
   }
+}
+
+function changeElement(elements: NftSet["elements"], verb: NftElementsChange["do"], element: NftElementBytes): void {
+  const key = toHex(element.key);
+  if (elements.has(key) === (verb === "create")) throw refusal(verb === "create" ? "EEXIST" : "ENOENT");
+  if (verb === "delete") elements.delete(key);
+  else elements.set(key, { key: [key], data: element.data ? [toHex(element.data)] : [], comment: element.comment });
 }
 
 /** The data of an element to delete is not compared. */

@@ -106,6 +106,14 @@ export class FakeKernel implements Kernel {
       elements: (family, table, set) => stack.nftables.elements(family, table, set),
       chains: (family, table) => stack.nftables.chains(family, table),
       table: (family, table) => stack.nftables.table(family, table),
+      changeElements: (family, table, changes) =>
+        this.doing(
+          "nftables",
+          () => `change elements of table ${family} ${table}`,
+          () => stack.nftables.changeElements(family, table, changes),
+        ),
+      elementBytes: (family, table, set) => stack.nftables.elementBytes(family, table, set),
+      outline: (family, table) => stack.nftables.outline(family, table),
     };
     this.conntrack = {
       list: (family) => stack.flows.filter((flow) => flow.source.family === family),

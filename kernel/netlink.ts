@@ -30,6 +30,7 @@ const SOCK_RAW = 3;
 const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
 const SO_RCVTIMEO = 20;
+const SO_SNDBUFFORCE = 32;
 const SO_RCVBUFFORCE = 33;
 const SOL_NETLINK = 270;
 const NETLINK_CAP_ACK = 10;
@@ -45,6 +46,8 @@ const ENOBUFS = 105;
 const ANSWER_TIMEOUT_S = 30;
 /** Room for the errors of a whole batch, which all arrive before we read the first. */
 const RECEIVE_BUFFER_BYTES = 4 << 20;
+/** A send of more than this needs a larger buffer than the kernel's default of about 200 KiB. */
+const SEND_BYTES = 128 << 10;
 /** Messages of one send. The limit keeps the answers of a batch that fails throughout inside the receive buffer. */
 const BATCH_MESSAGES = 512;
 const BATCH_BYTES = 64 << 10;
@@ -99,6 +102,8 @@ export class Netlink {
   /** As much as the kernel ever puts into one datagram of a dump. */
   private readonly buffer = new Uint8Array(32 << 10);
   private sequence = 1;
+  /** The longest send that there is room for. */
+  private sendable = SEND_BYTES;
 
   private constructor(private readonly descriptor: number) {}
 
@@ -226,8 +231,16 @@ export class Netlink {
       last = offset;
     }
     view.setUint16(last + 6, view.getUint16(last + 6, true) | flags, true);
+    if (datagram.length > this.sendable) this.makeRoom(datagram.length);
     systemCall("send a netlink request", "sendto", this.descriptor, datagram, datagram.length, 0, null);
     return first;
+  }
+
+  /** The kernel doubles the number for its own bookkeeping. */
+  private makeRoom(bytes: number): void {
+    const size = new Uint8Array(new Uint32Array([bytes]).buffer);
+    systemCall("enlarge a netlink socket", "setsockopt", this.descriptor, SOL_SOCKET, SO_SNDBUFFORCE, size, 4);
+    this.sendable = bytes;
   }
 
   private transactOnce(requests: readonly Request[], start: number, end: number, outcome: (Error | undefined)[]): void {

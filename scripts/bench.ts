@@ -4,6 +4,7 @@ import { parseArgs } from "node:util";
 import { AGENT } from "../test/bench/agent.ts";
 import { BURST, CHAIN, PLAIN } from "../test/bench/cni.ts";
 import { DNS_LOCAL } from "../test/bench/dns.ts";
+import { DNS_FORWARD } from "../test/bench/dns-forward.ts";
 import { LEASES } from "../test/bench/leases.ts";
 import { type Benchmark, type Measurement, ratioOf, type Sample, shareOf } from "../test/bench/measurement.ts";
 import { PEERS_PROGRAMMED } from "../test/bench/peers.ts";
@@ -14,7 +15,17 @@ import { STARTUP } from "../test/bench/startup.ts";
 // lines and run only when they are named. Exit status: 0 when all were measured, whether or not a budget was kept; 1
 // when one could not be, or such a program failed; 2 wrong usage.
 
-const BENCHMARKS: readonly Benchmark[] = [STARTUP, PLAIN, CHAIN, BURST, LEASES, PEERS_PROGRAMMED, AGENT, DNS_LOCAL];
+const BENCHMARKS: readonly Benchmark[] = [
+  STARTUP,
+  PLAIN,
+  CHAIN,
+  BURST,
+  LEASES,
+  PEERS_PROGRAMMED,
+  AGENT,
+  DNS_LOCAL,
+  DNS_FORWARD,
+];
 /** By name: the command. */
 const PROGRAMS: ReadonlyMap<string, readonly string[]> = new Map([
   ["gossip", ["test/bench/gossip.ts", "spread", "idle", "deaths"]],

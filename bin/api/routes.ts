@@ -75,10 +75,10 @@ export function routes(state: ApiState, metrics: MetricsPage): readonly Route[] 
       readQuery(query, []);
       return { status: 200, body: recordStream(dnsOf(state)), contentType: JSON_TYPE };
     }),
-    get(
-      "/v1/dns/zones",
-      plain(() => zonesBody(dnsOf(state))),
-    ),
+    get("/v1/dns/zones", async ({ query }) => {
+      readQuery(query, []);
+      return good(await zonesBody(dnsOf(state)));
+    }),
     get("/v1/dns/query", ({ query }) => {
       const { name = "", type } = readQuery(query, ["name", "type"]);
       return good(queryBody(state, dnsOf(state), name, type));

@@ -22,7 +22,9 @@ interface Options {
 export function addDnsHost(dns: Command, app: App): void {
   dns
     .command("resolvconf")
-    .description("lead this host's programs to its DNS server, or back; without an option only show what would be written")
+    .description(
+      "lead this host's programs to its DNS server, or back; without an option only show what would be written",
+    )
     .option("--apply", "write it, and keep what was there")
     .option("--restore", "bring back what was there before")
     .option("--file <file>", `the file (setting dns_resolv_conf, or ${DEFAULT_FILE})`)

@@ -16,6 +16,8 @@ import { parseForwardZone, parseUpstream, startForwarder } from "../dns/forwardi
 import { ownAddresses } from "../dns/own-addresses.ts";
 import { defaultWorkers } from "../dns/settings.ts";
 import { taskView } from "../dns/task-view.ts";
+import { addDnsQueries } from "./dns-query.ts";
+import { addDnsHost } from "./dns-resolvconf.ts";
 
 interface Options {
   readonly listen: readonly Endpoint[];
@@ -52,16 +54,18 @@ export function addDns(program: Command, app: App): void {
 Logs one JSON object a line on standard output. SIGTERM and SIGINT end it.`,
     )
     .action((options: Options) => serve(app, options));
+  addDnsQueries(dns, app);
+  addDnsHost(dns, app);
 }
 
 async function serve(app: App, options: Options): Promise<void> {
   const log = daemonLog(app, "dns");
+  const forwarder = forwarderOf(options, log);
   const node = options.node ?? hostname();
   const addresses = options.address ?? ownAddresses();
   const names = new Names({ node, publicAddresses: [], custom: [], ranges: DCOS_RANGES, zones: [] });
   const { view, stop } = taskView({ directory: resolve(options.tasks), node, addresses, files: app.files, log });
   names.begin(view.snapshot());
-  const forwarder = forwarderOf(options, log);
   const server = new DnsServer({
     listen: options.listen,
     zones: names.zones,

@@ -3,6 +3,7 @@ import { NetError } from "../../lib/error.ts";
 import { type App, EXIT } from "../app.ts";
 import { checked, many, numberFrom } from "../checked.ts";
 import { containerEnvironment, containerOf, findProgram, runContainer, stopContainer } from "../lab/container.ts";
+import { dockerEnvironment } from "../lab/docker.ts";
 import { labDown } from "../lab/down.ts";
 import { inNamespace, type LabContext, labNames, nodeOf, openLab } from "../lab/lab.ts";
 import { checkName } from "../lab/layout.ts";
@@ -52,6 +53,7 @@ interface UpOptions {
   readonly masters?: number;
   readonly zk?: boolean;
   readonly static?: boolean;
+  readonly docker?: boolean;
 }
 
 function addUp(lab: Command, app: App): void {
@@ -69,8 +71,9 @@ function addUp(lab: Command, app: App): void {
     .option("--masters <count>", "how many hosts are masters (default 1; 3 with --zk)", numberFrom(1, MOST_NODES))
     .option("--zk", "start a real ZooKeeper, in which the masters keep what they hand out")
     .option("--static", "no gossip and no masters: every agent reads the same nodes file")
+    .option("--docker", "a Docker engine on every host, for `lab exec --node HOST -- docker ...`")
     .action(async (options: UpOptions, self: Command) => {
-      const { lab: name, nodes, overlay: overlays = [], ipv4Only = false, zk = false } = options;
+      const { lab: name, nodes, overlay: overlays = [], ipv4Only = false, zk = false, docker = false } = options;
       const { masters = zk ? 3 : 1 } = options;
       const isStatic = options.static === true;
       if (isStatic && (zk || options.masters !== undefined)) self.error("error: a static lab has no masters");
@@ -79,7 +82,8 @@ function addUp(lab: Command, app: App): void {
       const interrupt = (by: NodeJS.Signals) =>
         stop.abort(new NetError("unavailable", { tried: `bring up lab ${name}`, said: `stopped by ${by}` }));
       process.on("SIGINT", interrupt).on("SIGTERM", interrupt).on("SIGHUP", interrupt);
-      await labUp(contextOf(app), { name, nodes, overlays, ipv4Only, cluster, signal: stop.signal });
+      const { signal } = stop;
+      await labUp(contextOf(app), { name, nodes, overlays, ipv4Only, cluster, docker, signal });
       app.out.line(`lab ${name} is up`);
     });
 }
@@ -169,15 +173,13 @@ function addExec(lab: Command, app: App): void {
       if ((name === undefined) === (node === undefined)) self.error("error: give either --name or --node");
       const context = contextOf(app);
       const opened = openLab(context.root, labName);
-      const place =
-        name === undefined
-          ? nodeOf(opened, node ?? "").netns
-          : containerOf(context.files, opened, name).attachment.netns;
+      const host = name === undefined ? nodeOf(opened, node ?? "") : undefined;
+      const place = host?.netns ?? containerOf(context.files, opened, name ?? "").attachment.netns;
       const program = findProgram(command, opened.layout);
       const child = await inNamespace(context.kernel, place, (inside) =>
         inside.enter(() =>
           Bun.spawn([program, ...command.slice(1)], {
-            env: containerEnvironment(opened.layout, name ?? node ?? ""),
+            env: { ...containerEnvironment(opened.layout, name ?? node ?? ""), ...dockerEnvironment(host) },
             stdio: ["inherit", "inherit", "inherit"],
           }),
         ),

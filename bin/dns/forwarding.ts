@@ -1,12 +1,13 @@
 import { networkInterfaces } from "node:os";
 import { InvalidArgumentError } from "commander";
-import { type Endpoint, tryParseUpstream } from "../../dns/endpoint.ts";
+import { type Endpoint, endpointText, tryParseUpstream } from "../../dns/endpoint.ts";
 import { Forwarder } from "../../dns/forward/forwarder.ts";
 import { systemNetwork } from "../../dns/forward/network.ts";
 import type { ForwardZone } from "../../dns/forward/route.ts";
 import { parseName } from "../../dns/name.ts";
 import { parseIp } from "../../lib/address.ts";
 import { systemClock } from "../../lib/clock.ts";
+import type { Files } from "../../lib/files.ts";
 import type { Log } from "../../lib/log.ts";
 
 export interface ForwardingOptions {
@@ -29,6 +30,18 @@ export function startForwarder({ listen, ...rest }: ForwardingOptions): Forwarde
     clock: systemClock,
     random: unpredictable,
   });
+}
+
+/** The name servers of `/etc/resolv.conf` (resolv.conf(5)) but those at which this server listens; none when there is
+ *  no such file. */
+export function hostResolvers(files: Files, listen: readonly Endpoint[]): readonly Endpoint[] {
+  const text = new TextDecoder().decode(files.read("/etc/resolv.conf") ?? new Uint8Array(0));
+  const own = new Set(listen.flatMap(ownEndpoints).map(endpointText));
+  const servers = text.split("\n").flatMap((line) => {
+    const [, address = ""] = /^nameserver\s+([^\s%]+)\s*$/.exec(line) ?? [];
+    return tryParseUpstream(address) ?? [];
+  });
+  return servers.filter((server) => !own.has(endpointText(server)));
 }
 
 /** An endpoint with each address of this machine in place of "any address". */

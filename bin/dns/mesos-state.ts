@@ -1,4 +1,4 @@
-import { type MesosDnsConfig, parseHostPort } from "../../dns/mesos/config.ts";
+import type { MesosDnsConfig } from "../../dns/mesos/config.ts";
 import { type HostPort, type MesosState, readState } from "../../dns/mesos/state.ts";
 import { messageOf, NetError } from "../../lib/error.ts";
 import type { Files } from "../../lib/files.ts";
@@ -8,6 +8,8 @@ const STATE_BYTES = 512 * 1024 * 1024;
 
 export interface FetchOptions {
   readonly config: MesosDnsConfig;
+  /** Masters in the order in which to ask them. */
+  readonly masters: readonly HostPort[];
   readonly files: Files;
   /** Told of each entry of the state that can't be used. */
   readonly onSkipped: (what: string) => void;
@@ -16,9 +18,8 @@ export interface FetchOptions {
 /** Asks the masters in their order until one answers, then the leader that it names, when that is another. Throws a
  *  NetError `unavailable` that says what each of them said. */
 export async function fetchState(options: FetchOptions): Promise<MesosState> {
-  const masters = (options.config.Masters ?? []).flatMap((master) => parseHostPort(master) ?? []);
   const said: string[] = [];
-  for (const master of masters) {
+  for (const master of options.masters) {
     try {
       const state = await stateOf(master, options);
       if (state.leader.host === master.host) return state;

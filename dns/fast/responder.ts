@@ -77,6 +77,18 @@ export class Responder {
     return total + OPT_BYTES;
   }
 
+  /** Makes the reply that was just written at `out` one without records, whose asker is to come over TCP; gives its
+   *  length. */
+  cut(output: Uint8Array, out: number): number {
+    const end = HEADER + this.#nameLength + 4;
+    output[out + 2] = (output[out + 2] ?? 0) | (FLAG.TC >> 8);
+    for (let index = 6; index < HEADER; index++) output[out + index] = 0;
+    if (this.#optSize === 0) return end;
+    output[out + 11] = 1;
+    this.#putOpt(output, out + end);
+    return end + OPT_BYTES;
+  }
+
   /** Finds the records that answer a type: `#count` of `#size` bytes at `#from`, or none and the SOA record there.
    *  False when the main thread must answer. */
   #chooseRecords(entry: number, type: number): boolean {

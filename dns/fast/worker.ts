@@ -1,4 +1,6 @@
 import { DatagramBatch, waitForDatagram } from "../../kernel/datagram.ts";
+import { systemClock } from "../../lib/clock.ts";
+import { LARGE_BYTES, RateLimit } from "../rate.ts";
 import { CONTROL, IDLE, LOOK_MS, SOCKET_ROW, WAITING_MOST } from "./layout.ts";
 import { Responder } from "./responder.ts";
 
@@ -31,12 +33,13 @@ function serve({ memory, worker, recursion }: WorkerStart): void {
   const control = new Int32Array(memory);
   const responder = new Responder(memory, recursion);
   const batch = new DatagramBatch(BATCH, SLOT_BYTES);
+  const limit = new RateLimit(crypto.getRandomValues(new Int32Array(1))[0] ?? 0);
   while (Atomics.load(control, CONTROL.stop) === 0) {
     const fds = socketsOf(control, worker);
     // With one socket the same call waits and receives.
     const alone = fds.length === 1;
     let received = 0;
-    for (const fd of fds) received += answerBatch(fd, alone, batch, responder, control, worker);
+    for (const fd of fds) received += answerBatch(fd, alone, batch, responder, limit, control, worker);
     if (received === 0 && !alone) waitForDatagram(fds, LOOK_MS);
   }
   self.postMessage("ended");
@@ -53,6 +56,7 @@ function answerBatch(
   wait: boolean,
   batch: DatagramBatch,
   responder: Responder,
+  limit: RateLimit,
   control: Int32Array,
   worker: number,
 ): number {
@@ -62,7 +66,9 @@ function answerBatch(
     const at = batch.offsetOf(index);
     const length = batch.lengthOf(index);
     const reply = responder.respond(batch.input, at, length, batch.output, batch.offsetOf(batch.nextReply));
-    if (reply > 0) batch.reply(index, reply);
+    if (reply > LARGE_BYTES && !limit.allows(batch.sources, batch.sourceOffset(index), systemClock.monotonic()))
+      batch.reply(index, responder.cut(batch.output, batch.offsetOf(batch.nextReply)));
+    else if (reply > 0) batch.reply(index, reply);
     else if (length > 0) handOver(fd, batch, index, control);
   }
   Atomics.store(control, CONTROL.workers + worker, IDLE);

@@ -65,8 +65,6 @@ export interface RelayOptions {
   /** Instead of the TTLs that are left, seconds: for an answer that is too old. */
   readonly ttl?: number;
   readonly extendedError?: ExtendedError | undefined;
-  /** The cookie option of the reply; empty for none. */
-  readonly cookie?: Uint8Array | undefined;
 }
 
 /** The reply to a query with what an upstream answered: the asker's id and letters, TTLs less by the age. What is too
@@ -74,8 +72,7 @@ export interface RelayOptions {
 export function relay(query: Query, answer: Answer, options: RelayOptions): Uint8Array {
   const { answers, authority, body, records } = answer;
   const { extendedError } = options;
-  const opt =
-    query.edns === undefined ? EMPTY : encodeOpt(query, { rcode: answer.rcode, extendedError, cookie: options.cookie });
+  const opt = query.edns === undefined ? EMPTY : encodeOpt(query, { rcode: answer.rcode, extendedError });
   const start = HEADER_BYTES + query.question.length;
   const room = options.limit - start - opt.length;
   let kept = records.length;

@@ -186,7 +186,7 @@ export class Forwarder implements Forwarding {
   /** What is asked of nobody: transfers and other meta types, questions that don't want recursion, and over UDP those
    *  for everything, whose answers are large (RFC 8482). */
   #refusalOf({ name, type, flags }: Query, transport: Transport): Reply | undefined {
-    if (this.#probes.isProbe(name))
+    if (this.#probes.hasComeBack(name))
       return refused(EXTENDED_ERROR.PROHIBITED, "this question has come back to its asker");
     if (type === TYPE.OPT || (type >= 128 && type <= 254))
       return refused(EXTENDED_ERROR.NOT_SUPPORTED, "this type is not asked of others");

@@ -1,6 +1,6 @@
 import type { Cancel, Clock } from "../../lib/clock.ts";
-import { TYPE } from "../codes.ts";
-import { isUnder, type Name } from "../name.ts";
+import { RCODE, TYPE } from "../codes.ts";
+import type { Name } from "../name.ts";
 import type { UpstreamNetwork } from "./network.ts";
 import { writeQuestion } from "./question.ts";
 import type { Upstream } from "./upstream.ts";
@@ -8,6 +8,7 @@ import { judge } from "./validate.ts";
 
 /** Names that only probes have; nobody owns what is below it (RFC 6761 section 6.2). */
 const PROBE_ZONE: Name = "loop.dcos-net.test";
+const GOOD: ReadonlySet<number> = new Set([RCODE.NOERROR, RCODE.NXDOMAIN]);
 /** How long an upstream may take to answer a probe, milliseconds. */
 const PROBE_MS = 2000;
 
@@ -70,8 +71,11 @@ export class Probes {
     });
     const stop = network.udp(upstream.endpoint, sent.message, {
       message: (bytes) => {
-        if (judge(bytes, sent, true).verdict === "not-ours") return;
-        if (probe.looped) again();
+        const judged = judge(bytes, sent, true);
+        if (judged.verdict === "not-ours") return;
+        // One that led in a circle must show that it knows somebody else now.
+        const resolves = judged.verdict === "answer" && GOOD.has(judged.answer.rcode);
+        if (probe.looped || (upstream.isLooping && !resolves)) again();
         else {
           end();
           if (upstream.answered(clock.monotonic() - began)) this.#options.onChange(upstream, true);
@@ -85,16 +89,16 @@ export class Probes {
     this.#cancels.set(upstream, end);
   }
 
-  /** True for a name that only probes ask for. One that is our own shows that its upstream asks us. */
-  isProbe(name: Name): boolean {
-    if (!isUnder(name, PROBE_ZONE)) return false;
+  /** True for a name that we are asking an upstream for just now: it, or one that it asks, asks us. */
+  hasComeBack(name: Name): boolean {
     const probe = this.#open.get(name);
-    if (probe !== undefined && !probe.looped) {
+    if (probe === undefined) return false;
+    if (!probe.looped) {
       const { clock, onChange } = this.#options;
       probe.looped = true;
-      const wasDown = probe.upstream.isDown;
+      const wasLooping = probe.upstream.isLooping;
       probe.upstream.failed(clock.monotonic(), "loop", "asks us what we ask it");
-      if (!wasDown) onChange(probe.upstream, false);
+      if (!wasLooping) onChange(probe.upstream, false);
     }
     return true;
   }

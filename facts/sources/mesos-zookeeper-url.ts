@@ -42,10 +42,15 @@ function badUrl(said: string): NetError {
   });
 }
 
-/** The znode of the leader among the children of the masters' path: the smallest sequence number. Mesos keeps other
- *  things there too (`log_replicas`). undefined when no master is there. */
+/** The znodes of masters among the children of their path, by sequence number. Mesos keeps other things there too
+ *  (`log_replicas`). */
+export function candidatesAmong(children: readonly string[]): string[] {
+  return children.filter((name) => /^json\.info_\d{10}$/.test(name)).sort();
+}
+
+/** The znode of the leader, which has the smallest sequence number; undefined when no master is there. */
 export function leadingCandidate(children: readonly string[]): string | undefined {
-  return children.filter((name) => /^json\.info_\d{10}$/.test(name)).sort()[0];
+  return candidatesAmong(children)[0];
 }
 
 /** The base URL of a master by its MasterInfo in JSON; undefined when that names no address. */

@@ -2,13 +2,21 @@ import { type Client, createClient } from "node-zookeeper-client";
 import type { Cancel, Clock } from "../../lib/clock.ts";
 import { messageOf, NetError } from "../../lib/error.ts";
 import type { LeaderFinder } from "./mesos-leader.ts";
-import { leadingCandidate, masterBase, onlyOldCandidates, type ZooKeeperPlace } from "./mesos-zookeeper-url.ts";
+import {
+  candidatesAmong,
+  leadingCandidate,
+  masterBase,
+  onlyOldCandidates,
+  type ZooKeeperPlace,
+} from "./mesos-zookeeper-url.ts";
 
 export interface ZooKeeperLeaderOptions {
   readonly place: ZooKeeperPlace;
   /** Of the masters' HTTP servers. */
   readonly scheme: "http" | "https";
   readonly clock: Clock;
+  /** Told the base URLs of all masters, the leader's first, whenever they are others than before. */
+  readonly onMasters?: (bases: readonly string[]) => void;
 }
 
 const SESSION_MS = 10_000;
@@ -34,6 +42,8 @@ class ZooKeeperLeader implements LeaderFinder {
   readonly #options: ZooKeeperLeaderOptions;
   /** Base URL of the leader. */
   #leader: string | undefined;
+  /** Base URLs of all masters, as they were last told. */
+  #masters = "";
   /** Why there is none. */
   #said = "no connection yet";
   #changed: () => void = () => {};
@@ -154,6 +164,22 @@ class ZooKeeperLeader implements LeaderFinder {
       if (error) this.#found(client, undefined, messageOf(error));
       else this.#found(client, this.#baseOf(data), `${candidate} names no address of a master`);
     });
+    if (this.#options.onMasters !== undefined) void this.#readAll(client, candidatesAmong(children));
+  }
+
+  /** One that went away meanwhile, or names no address, is left out. */
+  async #readAll(client: Client, candidates: readonly string[]): Promise<void> {
+    const reads = candidates.map((candidate) => {
+      const { promise, resolve } = Promise.withResolvers<string | undefined>();
+      client.getData(`${this.#options.place.path}/${candidate}`, (error, data) =>
+        resolve(error ? undefined : this.#baseOf(data)),
+      );
+      return promise;
+    });
+    const bases = (await Promise.all(reads)).filter((base) => base !== undefined);
+    if (this.#client !== client || bases.length === 0 || bases.join(" ") === this.#masters) return;
+    this.#masters = bases.join(" ");
+    this.#options.onMasters?.(bases);
   }
 
   #baseOf(data: Uint8Array): string | undefined {

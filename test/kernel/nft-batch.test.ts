@@ -101,7 +101,7 @@ describe("commands encoded for the kernel directly", function () {
     for (const command of [
       "add rule ip t c tcp dport 80 accept",
       "add rule ip t c ip saddr { 10.0.0.0/8 } drop",
-      "add rule inet t c ip saddr 10.0.0.0/8 drop",
+      "add rule inet t c ip saddr 10.0.0.0/8 reject",
       "add set ip t s { type ipv4_addr; flags interval; }",
       "add set ip t s { type mark; }",
       "create element ip t missing { 10.0.0.1 }",

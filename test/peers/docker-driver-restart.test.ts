@@ -73,6 +73,18 @@ describePeer("Docker containers that outlive engine and agent", NEEDS, function 
       expect(await node.machine.must(HOST_PORT)).to.equal("web\n");
     });
   }
+
+  it("are forgotten when the agent is back, if they have ended while it was dead", async () => {
+    await node.run("stopped", "--network", "dcos", "-p", "8080:80", "--stop-signal", "KILL");
+    await node.run("removed", "--network", "dcos");
+    await node.killAgent();
+    // Docker tries for 45 s to tell us.
+    await Promise.all([node.docker("stop", "stopped"), node.docker("rm", "--force", "removed")]);
+    await node.startAgent();
+    await node.until("nothing is left", async () => (await node.leftovers()).length === 0, 90_000);
+    await node.docker("start", "stopped");
+    expect(await node.machine.must(HOST_PORT)).to.equal("stopped\n");
+  });
 });
 
 describePeer("Docker containers that end with their engine", NEEDS, function () {

@@ -174,6 +174,35 @@ describePeer("Docker with our plugin", NEEDS, function () {
     expect(await node.pings("web", "9.0.1.1")).to.equal(true);
   });
 
+  it("opens FORWARD for the overlays only, behind Docker's own rules and the operator's", async () => {
+    await node.docker("network", "create", "plain");
+    await node.run("web", "--network", "dcos");
+    await node.run("inner", "--network", "plain");
+    expect(await node.fetch("inner", await node.address("web")), "out of Docker's network").to.equal("web");
+    const inner = await node.address("inner", "plain");
+    expect(await node.pings("web", inner), "into Docker's network").to.equal(false);
+    await node.machine.must(["iptables", "-I", "DOCKER-USER", "-i", "d-dcos", "-d", "9.0.1.1", "-j", "DROP"]);
+    expect(await node.pings("web", "9.0.1.1"), "what the operator forbids").to.equal(false);
+    await node.machine.must(["iptables", "-D", "DOCKER-USER", "1"]);
+    expect(await node.pings("web", "9.0.1.1")).to.equal(true);
+    expect(lines(await node.machine.must(["iptables", "-S", "FORWARD"])).at(-1)).to.equal("-A FORWARD -j DCOS-NET");
+    await node.clear();
+    await node.docker("network", "rm", "plain");
+  });
+
+  it("carries traffic again after the whole firewall was flushed, Docker restarted, and the policy set again", async () => {
+    await node.machine.must(["nft", "flush", "ruleset"]);
+    await node.stopEngine();
+    await node.startEngine();
+    await node.machine.must(["iptables", "-P", "FORWARD", "DROP"]);
+    await node.run("web", "--network", "dcos", "-p", "8080:80");
+    await node.until("the other node is reached", () => node.pings("web", "9.0.1.1"));
+    await node.until("and over IPv6", () => node.pings("web", "fd01:b::1:0:0:1"));
+    const curl = ["ip", "netns", "exec", "internet", "curl", "--silent", "--max-time", "1", `http://${NODE.v4}:8080`];
+    await node.until("the host port works", async () => (await node.machine.run(curl)).stdout.trim() === "web");
+    expect(await node.machine.must(["iptables", "-S", "FORWARD"])).to.include("-P FORWARD DROP");
+  });
+
   it("starts and removes a hundred containers, eight at a time, and leaves nothing", async () => {
     const rate = async (network: string, count: number): Promise<number> => {
       const start = performance.now();
