@@ -66,9 +66,9 @@ export function openDatagram({ ip, port, receiveBytes, waitMs }: DatagramOptions
   }
 }
 
-/** Lets no more datagrams come: those of a connected socket come from one peer alone, and this one says nothing. What is
- *  there already can still be received, and answers go out as before. Others that share the address take what comes from
- *  now on, so nothing is lost when this socket is closed later. `ip` is the address that it is bound to. */
+/** Lets no more datagrams come: those of a connected socket come from one peer alone, and this one says nothing. What
+ *  is there already can still be received, and answers go out as before. Others that share the address take what comes
+ *  from now on, so nothing is lost when this socket is closed later. `ip` is the address that it is bound to. */
 export function retireDatagram(fd: number, ip: Ip): void {
   const isAny = ip.value === 0n;
   const peer = isAny ? { family: ip.family, value: LOOPBACK[ip.family] } : ip;

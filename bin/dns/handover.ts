@@ -67,8 +67,8 @@ export interface LingerParts {
 }
 
 /** Starts a process of our own that answers the same from the same addresses, and returns when it does: the caller may
- *  then end without a query going unanswered. A failure is told and no more: names are then missing until the next agent
- *  answers. */
+ *  then end without a query going unanswered. A failure is told and no more: names are then missing until the next
+ *  agent answers. */
 export async function startLinger({ handover, zones, runDir, files, log }: LingerParts): Promise<void> {
   try {
     const child = Bun.spawn([executable(), "dns", "linger", "--run-dir", runDir], {

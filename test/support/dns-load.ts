@@ -1,8 +1,8 @@
 import { decoded, queryBytes } from "./dns.ts";
 
 // Asks the DNS server of the first argument for the A records of the second, again and again for so many milliseconds,
-// from many sockets in turn, and prints how many queries were sent, answered, and answered with a record. It doesn't ask
-// twice: what is lost is lost.
+// from many sockets in turn, and prints how many queries were sent, answered, and answered with a record. It doesn't
+// ask twice: what is lost is lost.
 const [server = "", name = "", duration = ""] = process.argv.slice(2);
 const GAP_MS = 1;
 const PATIENCE_MS = 4000;
