@@ -5,6 +5,7 @@ import { parseIp } from "../../lib/address.ts";
 import { systemClock } from "../../lib/clock.ts";
 import { NetError } from "../../lib/error.ts";
 import type { Log } from "../../lib/log.ts";
+import type { ZooKeeperUrl } from "../../lib/zookeeper-url.ts";
 import { type Campaign, startCampaign } from "../../overlay/leader/campaign.ts";
 import type { Publication } from "../../overlay/leader/leader.ts";
 import { DEFAULT_NETWORK, parseOverlayNetwork } from "../../overlay/leader/network.ts";
@@ -13,7 +14,7 @@ import type { Term } from "../../overlay/leader/store.ts";
 import { defaultWish, type NodeFact } from "../../overlay/leader/types.ts";
 import { ZooKeeperSession } from "../../overlay/leader/zookeeper-session.ts";
 import { zooKeeperStore } from "../../overlay/leader/zookeeper-store.ts";
-import { parseZooKeeperUrl, type ZooKeeperUrl } from "../../overlay/leader/zookeeper-url.ts";
+import { parseZooKeeperUrl } from "../../overlay/leader/zookeeper-url.ts";
 import { Cable, ZooKeeperServer, zooKeeperProblem } from "./overlay-leader-server.ts";
 
 const SESSION_MS = 2000;
