@@ -15,7 +15,8 @@ import { defaultWish, type NodeFact } from "../../overlay/leader/types.ts";
 import { ZooKeeperSession } from "../../overlay/leader/zookeeper-session.ts";
 import { zooKeeperStore } from "../../overlay/leader/zookeeper-store.ts";
 import { parseZooKeeperUrl } from "../../overlay/leader/zookeeper-url.ts";
-import { Cable, ZooKeeperServer, zooKeeperProblem } from "./overlay-leader-server.ts";
+import { Cable } from "../support/cable.ts";
+import { ZooKeeperServer, zooKeeperProblem } from "../support/zookeeper-server.ts";
 
 const SESSION_MS = 2000;
 const NETWORK = parseOverlayNetwork(DEFAULT_NETWORK);
@@ -69,7 +70,7 @@ describe("leadership in a real ZooKeeper", function () {
       console.log(`      skipped: ${problem}`);
       this.skip();
     }
-    server = await ZooKeeperServer.start();
+    server = await ZooKeeperServer.create(250);
   });
   after(async () => await server?.remove());
   beforeEach(() => {
@@ -242,7 +243,7 @@ describe("leadership in a real ZooKeeper", function () {
     await server.kill();
     await eventually("no leader", () => running.leader() === undefined);
     nodes.set("c", fact("c", "10.0.0.3"));
-    await server.run();
+    await server.start();
     await eventually("three nodes", () => running.leader()?.registry.records.size === 3, 40_000);
     expect(running.leader()?.epoch).to.be.greaterThan(epoch);
     for (const [id, held] of before) expect(running.leader()?.registry.records.get(id)).to.deep.equal(held);
@@ -255,11 +256,11 @@ describe("leadership in a real ZooKeeper", function () {
     const { running } = campaign("only", nodes);
     await eventually("one node", () => running.leader()?.registry.records.size === 1);
     const epoch = running.leader()?.epoch ?? 0;
-    server.signal("SIGSTOP");
+    server.freeze();
     try {
       await eventually("no leader", () => running.leader() === undefined);
     } finally {
-      server.signal("SIGCONT");
+      server.thaw();
     }
     await eventually("leader again", () => (running.leader()?.epoch ?? 0) > epoch, 40_000);
     expect(running.leader()?.registry.records.size).to.equal(1);
