@@ -10,6 +10,7 @@ import { LEASES } from "../test/bench/leases.ts";
 import { type Benchmark, type Measurement, ratioOf, type Sample, shareOf } from "../test/bench/measurement.ts";
 import { PEERS_PROGRAMMED } from "../test/bench/peers.ts";
 import { STARTUP } from "../test/bench/startup.ts";
+import { VIP_IPVS } from "../test/bench/vip-ipvs.ts";
 
 // Measures ours beside the reference and prints a line for each budget: bun scripts/bench.ts [NAME...] [--runs N] Each
 // benchmark also leaves bench-results/NAME.json. Those that are programs of their own take minutes, print their own
@@ -25,6 +26,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   PEERS_PROGRAMMED,
   AGENT,
   DNS_LOCAL,
+  VIP_IPVS,
   DNS_FORWARD,
   DOCKER,
 ];

@@ -4,25 +4,8 @@ import { expect } from "chai";
 import { Candidate } from "../fake-mesos/candidate.ts";
 import { DnsProcess } from "../support/dns-process.ts";
 import { a, answerTo } from "../support/dns-upstream.ts";
+import { sampleMesosState } from "../support/mesos-state.ts";
 import { ZooKeeperServer, zooKeeperProblem } from "../support/zookeeper-server.ts";
-
-/** State of a master at `127.0.0.1:port`, as far as names are made of it. */
-function state(port: number): unknown {
-  const task = {
-    id: "nginx.1",
-    name: "nginx",
-    slave_id: "20150401-S1",
-    framework_id: "F1",
-    state: "TASK_RUNNING",
-    resources: { ports: "[31000-31000]" },
-    statuses: [],
-  };
-  return {
-    leader: `master@127.0.0.1:${port}`,
-    slaves: [{ id: "20150401-S1", hostname: "10.1.1.1", pid: "slave(1)@10.1.1.1:5051" }],
-    frameworks: [{ id: "F1", name: "marathon", hostname: "10.1.2.3", pid: "scheduler@10.1.2.3:8081", tasks: [task] }],
-  };
-}
 
 const problem = Bun.which("dig") === null ? "there is no dig" : zooKeeperProblem();
 const why = problem === undefined ? "" : ` (skipped: ${problem})`;
@@ -43,7 +26,7 @@ const why = problem === undefined ? "" : ` (skipped: ${problem})`;
       port: 0,
       fetch: ({ url }) =>
         new URL(url).pathname === "/master/state"
-          ? Response.json(state(Number(new URL(url).port)))
+          ? Response.json(sampleMesosState(`127.0.0.1:${new URL(url).port}`))
           : new Response("", { status: 404 }),
     });
     stops.push(() => master.stop(true));
