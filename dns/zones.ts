@@ -1,6 +1,7 @@
 import { type Name, parentOf } from "./name.ts";
 import { type NameData, NameRecords } from "./name-records.ts";
 import { type DnsRecord, isSendable } from "./record.ts";
+import { SpreadMap } from "./spread-map.ts";
 import { apexRecords, type Zone } from "./zone.ts";
 
 /** What answers are made from. */
@@ -18,10 +19,10 @@ export interface ZoneLookup {
  *  changes, so a reader has either all of a change at that name or nothing of it. */
 export class Zones implements ZoneLookup {
   readonly #zones = new Map<Name, Zone>();
-  readonly #nodes = new Map<Name, NameRecords>();
+  readonly #nodes = new SpreadMap<NameRecords>();
   /** One record is held as it is. */
-  readonly #origins = new Map<string, DnsRecord | readonly DnsRecord[]>();
-  #touched = new Set<Name>();
+  readonly #origins = new SpreadMap<DnsRecord | readonly DnsRecord[]>();
+  #touched = new SpreadMap<true>();
   #records = 0;
 
   constructor(zones: readonly Zone[]) {
@@ -43,10 +44,10 @@ export class Zones implements ZoneLookup {
   }
 
   /** Names whose records became different since the last call. */
-  settle(): ReadonlySet<Name> {
+  settle(): Generator<Name> {
     const touched = this.#touched;
-    this.#touched = new Set();
-    return touched;
+    this.#touched = new SpreadMap();
+    return touched.keys();
   }
 
   zoneOf(name: Name): Zone | undefined {
@@ -90,14 +91,14 @@ export class Zones implements ZoneLookup {
     const node = this.#nodes.get(record.name) ?? this.#create(record.name);
     if (!node.add(record)) return;
     this.#records++;
-    this.#touched.add(record.name);
+    this.#touched.set(record.name, true);
   }
 
   #remove(record: DnsRecord): void {
     const node = this.#nodes.get(record.name);
     if (node === undefined || !node.remove(record)) return;
     this.#records--;
-    this.#touched.add(record.name);
+    this.#touched.set(record.name, true);
     this.#prune(record.name, node);
   }
 
