@@ -62,7 +62,7 @@ class Service implements DockerService {
     this.#driver = driver;
     this.#socket = socket;
     const repairer = new Repairer({ kernel, files, log, driver });
-    const reconciler = new Reconciler(dockerEngine(config.docker_engine_socket, ENGINE_LIMIT_MS), driver, log);
+    const reconciler = new Reconciler(dockerEngine(config.docker_socket, ENGINE_LIMIT_MS), driver, log);
     this.#loops = [
       loopOf(clock, log, driver, (overlays) => repairer.pass(overlays)),
       loopOf(clock, log, driver, (overlays) => reconciler.pass(overlays, clock.now())),

@@ -1,26 +1,4 @@
-import { LABEL_BYTES } from "./name.ts";
-
-/** The label that DC/OS makes of a task's or framework's name: lower case; letters and digits stay, `-`, `_` and `.`
- *  become `-`, all else is dropped; no dash at either end. At 63 characters, dashes at the end make room for letters
- *  and digits that follow. Empty when nothing is left. (mesos_state:label/1) */
-export function dcosLabel(text: string): string {
-  const all = translated(text).replace(/^-+/, "");
-  const cut = all.slice(0, LABEL_BYTES);
-  const label = cut.replace(/-+$/, "");
-  if (label.length === cut.length || all.length < LABEL_BYTES) return label;
-  return (
-    label +
-    all
-      .slice(LABEL_BYTES)
-      .replaceAll("-", "")
-      .slice(0, LABEL_BYTES - label.length)
-  );
-}
-
-/** Labels for the parts of a text between dots, without the empty ones: `/api.hello` → `api.hello`. */
-export function dcosFragment(text: string): string {
-  return joined(text, dcosLabel);
-}
+import { labelCharacters, labelledParts } from "../lib/dcos-label.ts";
 
 /** How Mesos-DNS makes labels: `rfc1123`, up to 63 characters, or `rfc952`, up to 24 that don't begin with a digit
  *  (its setting EnforceRFC952). */
@@ -35,7 +13,7 @@ const MODE = {
  *  cut, once, and may then end in a dash itself: names must be as they always were. (labels.go) */
 export function mesosLabel(text: string, mode: LabelMode): string {
   const { most, leading } = MODE[mode];
-  const all = translated(text).replace(leading, "");
+  const all = labelCharacters(text).replace(leading, "");
   const cut = all.slice(0, most);
   const label = cut.replace(/-+$/, "");
   if (label.length === cut.length || all.length <= most) return label;
@@ -50,20 +28,5 @@ export function mesosLabel(text: string, mode: LabelMode): string {
 
 /** Framework names keep their dots. */
 export function mesosFragment(text: string, mode: LabelMode): string {
-  return joined(text, (part) => mesosLabel(part, mode));
-}
-
-function translated(text: string): string {
-  return text
-    .replace(/[A-Z]/g, (letter) => letter.toLowerCase())
-    .replace(/[_.]/g, "-")
-    .replace(/[^-a-z0-9]/g, "");
-}
-
-function joined(text: string, label: (part: string) => string): string {
-  return text
-    .split(".")
-    .map(label)
-    .filter((part) => part !== "")
-    .join(".");
+  return labelledParts(text, (part) => mesosLabel(part, mode));
 }

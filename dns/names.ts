@@ -2,9 +2,10 @@ import type { NodeFact } from "../facts/fact.ts";
 import type { Snapshot, ViewDelta } from "../facts/view.ts";
 import { type Prefix, parsePrefix } from "../lib/address.ts";
 import type { Name } from "./name.ts";
-import { type Cluster, type CustomAlias, LOCAL_ZONES, type NamedVip, recordsOf } from "./naming.ts";
+import { type Cluster, type CustomAlias, LOCAL_ZONES, type NamedVip, recordsOf, type Subject } from "./naming.ts";
 import type { DnsRecord } from "./record.ts";
 import { reverseZones } from "./reverse.ts";
+import type { RecordSource } from "./trace.ts";
 import { dcosZone, type Zone } from "./zone.ts";
 import { Zones } from "./zones.ts";
 
@@ -29,6 +30,10 @@ export interface NamesOptions {
 export class Names {
   readonly zones: Zones;
   readonly #options: NamesOptions;
+  /** Keys of the tasks that have records. */
+  readonly #tasks = new Set<string>();
+  readonly #vips = new Map<string, NamedVip>();
+  #mesos: readonly Subject[] = [];
 
   constructor(options: NamesOptions) {
     this.#options = options;
@@ -38,10 +43,15 @@ export class Names {
     for (const alias of options.custom) this.zones.put(`custom/${alias.name}`, recordsOf({ kind: "custom", alias }));
   }
 
-  /** Takes a whole snapshot, once, before the deltas that follow it. */
+  /** Takes a whole snapshot, in the place of all that was said of tasks and nodes before. The deltas that follow it go
+   *  to `change`. */
   begin(snapshot: Snapshot): void {
-    for (const [key, { body }] of snapshot.tasks)
-      this.zones.put(`task/${key}`, recordsOf({ kind: "task", task: body }));
+    const gone = new Set(this.#tasks);
+    for (const [key, { body }] of snapshot.tasks) {
+      this.#task(key, recordsOf({ kind: "task", task: body }));
+      gone.delete(key);
+    }
+    for (const key of gone) this.#task(key, []);
     this.#cluster(snapshot);
   }
 
@@ -56,19 +66,42 @@ export class Names {
   /** The virtual IPs that there are now; `key` tells them apart. */
   vips(changed: readonly { readonly key: string; readonly vip: NamedVip | undefined }[]): void {
     for (const { key, vip } of changed) {
+      if (vip === undefined) this.#vips.delete(key);
+      else this.#vips.set(key, vip);
       this.zones.put(`vip/${key}`, vip === undefined ? [] : recordsOf({ kind: "vip", vip }));
     }
   }
 
   /** All records of Mesos-DNS, to be had under `mesos.thisdcos.directory` too. */
   mesos(records: readonly DnsRecord[], domain: Name): void {
-    this.zones.put(
-      "mesos",
-      records.flatMap((record) => recordsOf({ kind: "mesos", record, domain })),
-    );
+    this.#mesos = records.map((record) => ({ kind: "mesos", record, domain }));
+    this.zones.put("mesos", this.#mesos.flatMap(recordsOf));
+  }
+
+  /** Everything that the records are made of, for traces; `snapshot` is the one that was taken last. */
+  *sources(snapshot: Snapshot): Generator<RecordSource> {
+    yield { subject: { kind: "fixed" }, fact: undefined };
+    yield* this.#clusterSources(snapshot);
+    for (const fact of snapshot.tasks.values()) yield { subject: { kind: "task", task: fact.body }, fact };
+    for (const vip of this.#vips.values()) yield { subject: { kind: "vip", vip }, fact: undefined };
+    for (const subject of this.#mesos) yield { subject, fact: undefined };
+    for (const alias of this.#options.custom) yield { subject: { kind: "custom", alias }, fact: undefined };
+  }
+
+  /** Each node with the part of the cluster's names that its own word makes. */
+  *#clusterSources(snapshot: Snapshot): Generator<RecordSource> {
+    const whole = clusterOf(snapshot, this.#options);
+    for (const { fact } of snapshot.nodes.values()) {
+      const own = (list: readonly string[]) => list.filter((address) => fact.body.addresses.includes(address));
+      const node = fact.key === this.#options.node ? whole.node : [];
+      const cluster = { masters: own(whole.masters), leader: own(whole.leader), node, publicNode: [] };
+      yield { subject: { kind: "cluster", cluster }, fact };
+    }
   }
 
   #task(key: string, records: readonly DnsRecord[]): void {
+    if (records.length === 0) this.#tasks.delete(key);
+    else this.#tasks.add(key);
     this.zones.put(`task/${key}`, records);
   }
 

@@ -1,5 +1,5 @@
 import type { Task, TaskPort } from "../facts/task.ts";
-import { dcosFragment, dcosLabel } from "./label.ts";
+import { dcosFragment, dcosLabel } from "../lib/dcos-label.ts";
 import { isUnder, LABEL_BYTES, type Name, renamed } from "./name.ts";
 import { addressData, type DnsRecord, type RecordData } from "./record.ts";
 import { reverseName } from "./reverse.ts";
@@ -243,6 +243,6 @@ function oneOfEachFamily(list: readonly string[]): string[] {
 }
 
 /** The name that a task is found by. An empty discovery name counts as none. */
-function discoveryName(task: Task): string {
+export function discoveryName(task: Task): string {
   return task.discovery?.name || task.name;
 }

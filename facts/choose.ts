@@ -47,6 +47,22 @@ function masterMaySpeak(agent: string, standing: Standing): boolean {
   return true;
 }
 
+/** Of a task that isn't shown, the last word of its own node if that can't be reached: whether it runs still, nobody
+ *  knows, unless it is denied. */
+export function chooseLostTask(candidates: Iterable<TaskFact>, { livenessOf }: Standing): TaskFact | undefined {
+  const lost: TaskFact[] = [];
+  for (const fact of candidates) {
+    if (fact.body.observer === "node" && livenessOf(fact.owner) === "unreachable") lost.push(fact);
+  }
+  return newest(lost);
+}
+
+/** True when a node that is alive speaks for the agent, and so says that a task that it doesn't mention is gone. */
+export function isDenied(agent: string, { speakersOf, livenessOf }: Standing): boolean {
+  for (const speaker of speakersOf(agent)) if (livenessOf(speaker) === "alive") return true;
+  return false;
+}
+
 /** The assignment of one node: the one of the highest epoch, unless a later leadership has published all of its own.
  *  Leaders may come and go; what they assigned stays. */
 export function chooseAssignment(candidates: Iterable<AssignmentFact>, epoch: number): AssignmentFact | undefined {

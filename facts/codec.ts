@@ -2,6 +2,8 @@ import { NetError } from "../lib/error.ts";
 import type {
   AssignmentBody,
   AssignmentFact,
+  DrainBody,
+  DrainFact,
   Fact,
   NodeBody,
   NodeFact,
@@ -12,8 +14,11 @@ import type {
   StatusBody,
   StatusFact,
   TaskFact,
+  VipBody,
+  VipFact,
   VtepAssignment,
 } from "./fact.ts";
+import { vipKey } from "./fact.ts";
 import { LIMIT } from "./limit.ts";
 import {
   fieldOf,
@@ -96,6 +101,18 @@ const statusBody = object<StatusBody>({
   containers: maybe(integer(0, UINT53)),
 });
 
+const vipName = matching(
+  /^[a-z0-9-]+(\.[a-z0-9-]+)*$/,
+  "lower case labels joined by dots, such as app.marathon",
+  LIMIT.vipName,
+);
+const vipBody = object<VipBody>({ name: vipName, address: ipText, since: integer(0, UINT53) });
+const drainBody = object<DrainBody>({
+  target: oneOf("node", "task"),
+  id: text(LIMIT.key),
+  since: integer(0, UINT53),
+});
+
 const head = {
   owner: repeated(nodeId),
   key: text(LIMIT.key),
@@ -107,9 +124,11 @@ const node = object<NodeFact>({ kind: oneOf("node"), ...head, body: nodeBody });
 const assignment = object<AssignmentFact>({ kind: oneOf("assignment"), ...head, body: assignmentBody });
 const status = object<StatusFact>({ kind: oneOf("status"), ...head, body: statusBody });
 const task = object<TaskFact>({ kind: oneOf("task"), ...head, body: taskShape } satisfies Shape<TaskFact>);
-const kind = oneOf("node", "assignment", "status", "task");
+const vip = object<VipFact>({ kind: oneOf("vip"), ...head, body: vipBody });
+const drain = object<DrainFact>({ kind: oneOf("drain"), ...head, body: drainBody });
+const kind = oneOf("node", "assignment", "status", "task", "vip", "drain");
 
-const BY_KIND: Readonly<Record<Fact["kind"], Parser<Fact>>> = { node, assignment, status, task };
+const BY_KIND: Readonly<Record<Fact["kind"], Parser<Fact>>> = { node, assignment, status, task, vip, drain };
 
 /** The bytes of a fact: JSON (RFC 8259) in UTF-8 with the fields in one order, addresses in canonical text and sets
  *  sorted, so that equal facts give equal bytes. Throws a NetError `invalid` for a fact that others would refuse. */
@@ -160,6 +179,10 @@ function fittingKey(fact: Fact): string {
       return fact.body.overlay;
     case "task":
       return keyOfTask(fact.body);
+    case "vip":
+      return vipKey(fact.body);
+    case "drain":
+      return `${fact.body.target}/${fact.body.id}`;
   }
 }
 

@@ -130,8 +130,44 @@ export interface TaskFact extends FactHead {
   readonly body: Task;
 }
 
+/** The address that a named virtual IP has, as a node says that hosts a backend of it. Key: `<family>/<name>`. All nodes
+ *  compute the addresses from these claims, so that a name has the same address everywhere. */
+export interface VipFact extends FactHead {
+  readonly kind: "vip";
+  readonly body: VipBody;
+}
+
+export interface VipBody {
+  /** The name in DNS before the zone: `app.marathon`. */
+  readonly name: string;
+  /** IPv4 or IPv6 address in canonical text. */
+  readonly address: string;
+  /** Wall clock of the node that claimed it first, milliseconds since 1970; nodes that join the claim keep it. */
+  readonly since: number;
+}
+
+/** The key of a claim: family of the address, and name. */
+export function vipKey({ name, address }: Pick<VipBody, "name" | "address">): string {
+  return `${address.includes(":") ? 6 : 4}/${name}`;
+}
+
+/** What an operator drains: no new connections to it through virtual IPs. Key: `node/<id>` or `task/<key of the
+ *  task>`. Owner: the node where it was asked for. */
+export interface DrainFact extends FactHead {
+  readonly kind: "drain";
+  readonly body: DrainBody;
+}
+
+export interface DrainBody {
+  /** Kind and id of what is drained; the id of a task is its key (`keyOfTask`). */
+  readonly target: "node" | "task";
+  readonly id: string;
+  /** Wall clock, milliseconds since 1970. */
+  readonly since: number;
+}
+
 /** The closed union of all that nodes tell each other. */
-export type Fact = NodeFact | AssignmentFact | StatusFact | TaskFact;
+export type Fact = NodeFact | AssignmentFact | StatusFact | TaskFact | VipFact | DrainFact;
 export type FactKind = Fact["kind"];
 
 /** Names a fact without its content. Taking a fact back is a write of its owner too: the version is its own, above

@@ -12,6 +12,10 @@ export const LIMIT = {
   text: 1024,
   /** Characters of an error or a refusal in words. */
   sentence: 4096,
+  /** Characters of a label's value that is a word or a number. */
+  word: 64,
+  /** Characters of a named virtual IP: with its zone it is a name in DNS. */
+  vipName: 253,
   /** Addresses of a node or a container. */
   addresses: 64,
   ports: 512,

@@ -73,14 +73,16 @@ export class Table<F, V> {
     this.#dirty.add(key);
   }
 
-  /** Looks at what was noted, and makes the next snapshot. */
-  settle(): Changes<V> {
+  /** Looks at what was noted, and makes the next snapshot. `onLooked` is told of each key that was looked at, with what
+   *  is shown of it now. */
+  settle(onLooked?: (key: string, shown: V | undefined) => void): Changes<V> {
     const added: Entry<V>[] = [];
     const changed: Replacement<V>[] = [];
     const removed: Entry<V>[] = [];
     for (const key of this.#dirty) {
       const before = this.#shown.get(key);
       const after = this.#rules.choose(this.candidates(key), key);
+      onLooked?.(key, after);
       if (after === undefined) {
         if (before === undefined) continue;
         this.#shown = this.#shown.without(key);

@@ -1,5 +1,5 @@
 import { LIMIT } from "./limit.ts";
-import type { Protocol, TaskPort } from "./task.ts";
+import { balanceOf, type Protocol, type TaskPort } from "./task.ts";
 import { labelsOf, listOf, memberOf, textOf, wholeOf } from "./task-mesos-json.ts";
 
 /** One port as one of its sources tells it. */
@@ -34,10 +34,12 @@ export function publishedPorts(ports: unknown): MesosPort[] {
     if (number === undefined || scope === undefined) return [];
     const name = textOf(memberOf(port, "name"));
     const network = labels.find(([key]) => key === "network-name")?.[1];
+    const balance = balanceOf((wanted) => labels.find(([key]) => key === wanted)?.[1]);
     const common = {
       [scope]: number,
       ...(name && { name }),
       vips: sortedOnce(labels.filter(([key]) => /^(VIP|vip)/.test(key)).map(([, value]) => value)),
+      ...(balance && { balance }),
       ...(network && { network }),
     };
     return protocolsOf(memberOf(port, "protocol")).map((protocol) => ({ protocol, ...common }));
@@ -89,7 +91,8 @@ function samePort(a: MesosPort, b: MesosPort): boolean {
 }
 
 function overlay(under: MesosPort, over: MesosPort): MesosPort {
-  return { ...under, ...over, vips: sortedOnce([...under.vips, ...over.vips]) };
+  const balance = over.balance ?? under.balance;
+  return { ...under, ...over, vips: sortedOnce([...under.vips, ...over.vips]), ...(balance && { balance }) };
 }
 
 function uniteEqual(ports: readonly MesosPort[], keyOf: (port: MesosPort) => string): MesosPort[] {

@@ -12,7 +12,17 @@ import {
   text,
   textSet,
 } from "./shape.ts";
-import type { Discovery, DiscoveryPort, Framework, Protocol, Task, TaskAddress, TaskAgent, TaskPort } from "./task.ts";
+import type {
+  Discovery,
+  DiscoveryPort,
+  Framework,
+  PortBalance,
+  Protocol,
+  Task,
+  TaskAddress,
+  TaskAgent,
+  TaskPort,
+} from "./task.ts";
 
 /** Port number of a transport protocol; 0 means none and is refused. */
 export const portNumber = integer(1, 65_535);
@@ -37,12 +47,15 @@ const discovery = object<Discovery>({
   ports: list(discoveryPort, LIMIT.ports),
 });
 
+const word = text(LIMIT.word, 0);
+
 const portFields = object<TaskPort>({
   protocol,
   host: maybe(portNumber),
   container: maybe(portNumber),
   name: maybe(repeated(label)),
   vips: textSet(label, LIMIT.vips),
+  balance: maybe(repeated(object<PortBalance>({ scheduler: maybe(word), affinity: maybe(word), weight: maybe(word) }))),
 });
 
 const port: Parser<TaskPort> = (value, at) => {

@@ -1,3 +1,5 @@
+import { LIMIT } from "./limit.ts";
+
 /** Transport protocols that ports and virtual IPs know. */
 export type Protocol = "tcp" | "udp" | "sctp";
 
@@ -31,6 +33,33 @@ export interface TaskAddress {
   readonly network?: string;
 }
 
+/** How the virtual IPs of a port balance, as its labels say it: unread text, since what reads virtual IPs also names
+ *  the bad ones. */
+export interface PortBalance {
+  /** Label `L4LB_SCHEDULER`: `wlc`, `rr`, `sh`, `mh`. */
+  readonly scheduler?: string;
+  /** Label `L4LB_AFFINITY`: seconds. */
+  readonly affinity?: string;
+  /** Label `L4LB_WEIGHT`: of this task among the others. */
+  readonly weight?: string;
+}
+
+/** What the labels of a port say of balance, longer values cut, so that what reads them refuses them by name; undefined
+ *  when they say nothing. `labelOf` gives the value of a label. */
+export function balanceOf(labelOf: (name: string) => string | undefined): PortBalance | undefined {
+  const said = BALANCE_LABELS.flatMap(([field, name]) => {
+    const value = labelOf(name);
+    return value === undefined ? [] : [[field, value.slice(0, LIMIT.word)] as const];
+  });
+  return said.length === 0 ? undefined : Object.fromEntries(said);
+}
+
+const BALANCE_LABELS = [
+  ["scheduler", "L4LB_SCHEDULER"],
+  ["affinity", "L4LB_AFFINITY"],
+  ["weight", "L4LB_WEIGHT"],
+] as const;
+
 /** One port after merging what mappings, resources and discovery say of it (for Mesos: the merge of the DC/OS
  *  listener). At least one of the two numbers is there. */
 export interface TaskPort {
@@ -43,6 +72,8 @@ export interface TaskPort {
   readonly name?: string;
   /** Values of the VIP labels of this port, as written: `/app:80`, `10.1.2.3:80`. Sorted, each once. */
   readonly vips: readonly string[];
+  /** Absent when no label says anything. */
+  readonly balance?: PortBalance;
 }
 
 /** One port as discovery information publishes it, before any merge: what service records are made of. */

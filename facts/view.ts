@@ -1,6 +1,14 @@
-import { chooseAssignment, chooseTask, type Liveness, type LostNodes, type Standing } from "./choose.ts";
+import {
+  chooseAssignment,
+  chooseLostTask,
+  chooseTask,
+  isDenied,
+  type Liveness,
+  type LostNodes,
+  type Standing,
+} from "./choose.ts";
 import { type Changes, isQuiet } from "./delta.ts";
-import type { AssignmentFact, Fact, FactRef, NodeFact, StatusFact, TaskFact } from "./fact.ts";
+import type { AssignmentFact, DrainFact, Fact, FactRef, NodeFact, StatusFact, TaskFact, VipFact } from "./fact.ts";
 import { type Held, OwnedFacts } from "./owned.ts";
 import { Table } from "./table.ts";
 import type { TrieMap } from "./trie.ts";
@@ -24,7 +32,16 @@ export interface Snapshot {
   readonly statuses: TrieMap<StatusFact>;
   /** By `keyOfTask`; each task once, whoever saw it. */
   readonly tasks: TrieMap<TaskFact>;
+  /** By `keyOfTask`; tasks that aren't shown because their node can't be reached, as it told of them last. */
+  readonly lostTasks: TrieMap<TaskFact>;
+  /** By `<node id>/<family>/<name>`: the claims of all nodes. */
+  readonly vips: TrieMap<VipFact>;
+  /** By `<node id>/<key>`. */
+  readonly drains: TrieMap<DrainFact>;
 }
+
+/** Stands for the owner in the table of lost tasks, which has one fact for each key. */
+const LOST = "";
 
 /** What leads from the snapshot before to the snapshot with this generation. */
 export interface ViewDelta {
@@ -33,6 +50,9 @@ export interface ViewDelta {
   readonly assignments: Changes<AssignmentFact>;
   readonly statuses: Changes<StatusFact>;
   readonly tasks: Changes<TaskFact>;
+  readonly lostTasks: Changes<TaskFact>;
+  readonly vips: Changes<VipFact>;
+  readonly drains: Changes<DrainFact>;
 }
 
 /** What can happen to the facts of the cluster. `put` and `drop` come in any order and any number of times. */
@@ -67,16 +87,24 @@ export class FactView {
   readonly #voices = new Voices();
   /** Keys of the tasks that masters told of, by agent. */
   readonly #toldByAgent = new Map<string, Set<string>>();
+  /** Keys of lost tasks, denied ones included, by agent, and the reverse. */
+  readonly #agentOfLost = new Map<string, string>();
+  readonly #lostByAgent = new Map<string, Set<string>>();
   readonly #readers = new Set<ViewReader>();
   readonly #nodes: Table<NodeFact, NodeView>;
   readonly #assignments: Table<AssignmentFact, AssignmentFact>;
   readonly #statuses: Table<StatusFact, StatusFact>;
   readonly #tasks: Table<TaskFact, TaskFact>;
+  readonly #lostTasks: Table<TaskFact, TaskFact>;
+  readonly #vips: Table<VipFact, VipFact>;
+  readonly #drains: Table<DrainFact, DrainFact>;
+  readonly #choice: Standing;
   #snapshot: Snapshot;
   #telling = false;
 
   constructor({ lostNodes = "hidden" }: ViewOptions = {}) {
     const standing = this.#standing(lostNodes);
+    this.#choice = standing;
     this.#nodes = new Table({
       choose: ([fact]) => (fact === undefined ? undefined : { fact, liveness: standing.livenessOf(fact.owner) }),
       same: (a, b) => a.fact === b.fact && a.liveness === b.liveness,
@@ -84,6 +112,9 @@ export class FactView {
     this.#assignments = new Table({ choose: (facts) => chooseAssignment(facts, standing.epoch), same: Object.is });
     this.#statuses = new Table({ choose: ([fact]) => fact, same: Object.is });
     this.#tasks = new Table({ choose: (facts) => chooseTask(facts, standing), same: Object.is });
+    this.#lostTasks = new Table({ choose: ([fact]) => fact, same: Object.is });
+    this.#vips = new Table({ choose: ([fact]) => fact, same: Object.is });
+    this.#drains = new Table({ choose: ([fact]) => fact, same: Object.is });
     this.#snapshot = this.#shown(0);
   }
 
@@ -107,9 +138,13 @@ export class FactView {
       nodes: this.#nodes.settle(),
       assignments: this.#assignments.settle(),
       statuses: this.#statuses.settle(),
-      tasks: this.#tasks.settle(),
+      tasks: this.#tasks.settle((key, shown) => this.#noteLost(key, shown)),
+      lostTasks: this.#lostTasks.settle(),
+      vips: this.#vips.settle(),
+      drains: this.#drains.settle(),
     };
-    if ([delta.nodes, delta.assignments, delta.statuses, delta.tasks].every(isQuiet)) return;
+    const { generation: _, ...changes } = delta;
+    if (Object.values(changes).every(isQuiet)) return;
     this.#snapshot = this.#shown(delta.generation);
     this.#tell(delta);
   }
@@ -145,6 +180,9 @@ export class FactView {
       assignments: this.#assignments.shown,
       statuses: this.#statuses.shown,
       tasks: this.#tasks.shown,
+      lostTasks: this.#lostTasks.shown,
+      vips: this.#vips.shown,
+      drains: this.#drains.shown,
     };
   }
 
@@ -189,6 +227,24 @@ export class FactView {
 
   #touchAgent(agent: string): void {
     for (const key of this.#toldByAgent.get(agent) ?? []) this.#tasks.touch(key);
+    for (const key of this.#lostByAgent.get(agent) ?? []) this.#tasks.touch(key);
+  }
+
+  /** Looks whether a task that was looked at is a lost one now. */
+  #noteLost(key: string, shown: TaskFact | undefined): void {
+    const lost = shown === undefined ? chooseLostTask(this.#tasks.candidates(key), this.#choice) : undefined;
+    const before = this.#agentOfLost.get(key);
+    const agent = lost?.body.agent.id;
+    if (before !== undefined && before !== agent) {
+      removeFrom(this.#lostByAgent, before, key);
+      this.#agentOfLost.delete(key);
+    }
+    if (agent !== undefined && before !== agent) {
+      addTo(this.#lostByAgent, agent, key);
+      this.#agentOfLost.set(key, agent);
+    }
+    if (lost === undefined || isDenied(lost.body.agent.id, this.#choice)) this.#lostTasks.drop(key, LOST);
+    else this.#lostTasks.put(key, LOST, lost);
   }
 
   /** Puts `after` in the place of what its owner said before; `held` is undefined when that was newer. */
@@ -225,6 +281,12 @@ export class FactView {
         this.#tasks.put(fact.key, fact.owner, fact);
         this.#indexTold(fact);
         break;
+      case "vip":
+        this.#vips.put(`${fact.owner}/${fact.key}`, fact.owner, fact);
+        break;
+      case "drain":
+        this.#drains.put(`${fact.owner}/${fact.key}`, fact.owner, fact);
+        break;
     }
   }
 
@@ -243,14 +305,18 @@ export class FactView {
         this.#tasks.drop(fact.key, fact.owner);
         this.#unindexTold(fact);
         break;
+      case "vip":
+        this.#vips.drop(`${fact.owner}/${fact.key}`, fact.owner);
+        break;
+      case "drain":
+        this.#drains.drop(`${fact.owner}/${fact.key}`, fact.owner);
+        break;
     }
   }
 
   #indexTold(fact: TaskFact): void {
     if (fact.body.observer !== "master") return;
-    const keys = this.#toldByAgent.get(fact.body.agent.id);
-    if (keys === undefined) this.#toldByAgent.set(fact.body.agent.id, new Set([fact.key]));
-    else keys.add(fact.key);
+    addTo(this.#toldByAgent, fact.body.agent.id, fact.key);
   }
 
   /** Another master may have told of the same task: then it stays. */
@@ -260,8 +326,18 @@ export class FactView {
     for (const { body } of this.#tasks.candidates(fact.key)) {
       if (body.observer === "master" && body.agent.id === agent) return;
     }
-    const keys = this.#toldByAgent.get(agent);
-    keys?.delete(fact.key);
-    if (keys?.size === 0) this.#toldByAgent.delete(agent);
+    removeFrom(this.#toldByAgent, agent, fact.key);
   }
+}
+
+function addTo(index: Map<string, Set<string>>, at: string, key: string): void {
+  const keys = index.get(at);
+  if (keys === undefined) index.set(at, new Set([key]));
+  else keys.add(key);
+}
+
+function removeFrom(index: Map<string, Set<string>>, at: string, key: string): void {
+  const keys = index.get(at);
+  keys?.delete(key);
+  if (keys?.size === 0) index.delete(at);
 }

@@ -123,10 +123,10 @@ function describeFdb({ mac, dev, remote }: FdbEntry): string {
 }
 
 /** A route as `ip route` prints it. */
-export function describeRoute({ dst, gateway, dev, table }: Route): string {
+export function describeRoute({ dst, gateway, dev, table, local }: Route): string {
   const via = gateway === undefined ? "" : ` via ${formatIp(gateway)}`;
   const where = table === undefined || table === RT_TABLE_MAIN ? "" : ` table ${table}`;
-  return `${formatPrefix(dst)}${via}${dev === undefined ? "" : ` dev ${dev}`}${where}`;
+  return `${local === true ? "local " : ""}${formatPrefix(dst)}${via}${dev === undefined ? "" : ` dev ${dev}`}${where}`;
 }
 
 function settings(set: object): string {

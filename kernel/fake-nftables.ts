@@ -1,7 +1,7 @@
 import { overlaps, tryParsePrefix } from "../lib/address.ts";
 import { type NftCommand, parseElements, parseNft, setDefinition, type WrittenElement } from "./fake-nft-text.ts";
 import { Refusal } from "./fake-refusal.ts";
-import type { NftElement } from "./nftables.ts";
+import type { NftElement, NftElementsChange, NftOutline, NftRawElement } from "./nftables.ts";
 
 interface Rule {
   readonly handle: number;
@@ -36,6 +36,8 @@ type Tables = Map<string, Table>;
  *  elements. What a rule or a type says stays opaque text; only the chains and sets that it names are looked at. */
 export class FakeNftables {
   private tables: Tables = new Map();
+  /** How many transactions there were. */
+  generation = 1;
 
   /** Carries out all commands or none; refuses as nft 1.0.6 on Linux 6.18. */
   run(commands: readonly string[]): void {
@@ -43,6 +45,7 @@ export class FakeNftables {
     const draft = structuredClone(this.tables);
     for (const command of parsed) VERBS[`${command.verb} ${command.object}`]?.(draft, command);
     this.tables = draft;
+    this.generation++;
   }
 
   elements(family: string, table: string, set: string): NftElement[] | undefined {
@@ -53,6 +56,41 @@ export class FakeNftables {
   chains(family: string, table: string): string[] | undefined {
     const chains = this.tables.get(`${family} ${table}`)?.chains;
     return chains && [...chains.keys()];
+  }
+
+  /** Elements in the kernel's form stay so, also for those who ask for text. */
+  changeElements(family: string, table: string, changes: readonly NftElementsChange[]): void {
+    const draft = structuredClone(this.tables);
+    for (const change of changes) {
+      const found = draft.get(`${family} ${table}`)?.sets.get(change.set)?.elements;
+      if (found === undefined) throw refusal("ENOENT");
+      for (const element of change.elements) changeElement(found, change.do, element);
+    }
+    this.tables = draft;
+    this.generation++;
+  }
+
+  rawElements(family: string, table: string, set: string): NftRawElement[] | undefined {
+    const elements = this.tables.get(`${family} ${table}`)?.sets.get(set)?.elements;
+    return (
+      elements &&
+      [...elements.values()].map(({ key: [key = ""], data: [data], comment }) => ({
+        key,
+        ...(data === undefined ? {} : { data }),
+        ...(comment === undefined ? {} : { comment }),
+      }))
+    );
+  }
+
+  outline(family: string, name: string): NftOutline | undefined {
+    const table = this.tables.get(`${family} ${name}`);
+    if (table === undefined) return undefined;
+    const chains = [...table.chains].map(([chain, { policy, rules }]) => ({
+      name: chain,
+      dropping: policy === "drop",
+      rules: rules.map(({ text }) => /\bcomment "([^"]*)"$/.exec(text)?.[1]),
+    }));
+    return { dormant: false, chains, sets: [...table.sets.keys()] };
   }
 
   table(family: string, name: string): string | undefined {
@@ -254,6 +292,13 @@ function checkInterval(set: NftSet, key: string): void {
       throw new Refusal("", "Error: conflicting intervals specified");
     }
   }
+}
+
+function changeElement(elements: NftSet["elements"], verb: NftElementsChange["do"], element: NftRawElement): void {
+  const { key, data, comment } = element;
+  if (elements.has(key) === (verb === "create")) throw refusal(verb === "create" ? "EEXIST" : "ENOENT");
+  if (verb === "delete") elements.delete(key);
+  else elements.set(key, { key: [key], data: data === undefined ? [] : [data], comment });
 }
 
 /** The data of an element to delete is not compared. */

@@ -46,8 +46,9 @@ function meetsNullEntry(stack: FakeStack, wanted: Route): boolean {
 }
 
 function matches(route: FakeRoute, wanted: Route): boolean {
-  const { gateway, source, scope, priority, protocol } = wanted;
+  const { gateway, source, scope, priority, protocol, local = false } = wanted;
   return (
+    route.local === local &&
     (gateway === undefined || (route.gateway !== undefined && equalIp(route.gateway, gateway))) &&
     (source === undefined || (route.source !== undefined && equalIp(route.source, source))) &&
     (scope === undefined || route.dst.ip.family === 6 || route.scope === scope) &&
@@ -58,8 +59,10 @@ function matches(route: FakeRoute, wanted: Route): boolean {
 
 /** An IPv4 route with what the kernel adds, checked as fib_create_info does. */
 function complete4(stack: FakeStack, spec: Route): FakeRoute {
-  const scope = spec.scope ?? (spec.gateway === undefined ? "link" : "global");
+  const nearest = spec.local === true ? "host" : "link";
+  const scope = spec.scope ?? (spec.gateway === undefined ? nearest : "global");
   const given = spec.dev === undefined ? undefined : stack.need(spec.dev);
+  if (spec.local === true && scope !== "host") throw new Refusal("EINVAL", "Route type doesn't fit its scope");
   if (!isNetwork(spec.dst)) throw new Refusal("EINVAL", "Invalid prefix for given prefix length");
   if (spec.gateway !== undefined && scope === "host") {
     throw new Refusal("EINVAL", "Route with host scope can not have a gateway");
@@ -172,6 +175,7 @@ function filled(spec: Route, link: FakeLink, scope: FakeRoute["scope"], priority
     mtu: spec.mtu,
     advmss: spec.advmss,
     protocol: spec.protocol ?? PROTOCOL_BOOT,
+    local: spec.local ?? false,
   };
 }
 
@@ -194,6 +198,7 @@ export function insertConnected(link: FakeLink, address: Prefix): void {
     mtu: undefined,
     advmss: undefined,
     protocol: PROTOCOL_KERNEL,
+    local: false,
   };
   const slot = slotOf(link.stack, MAIN, dst);
   if (!slot.some((other) => equalRoute(other, route))) insertRoute(slot, route);
@@ -265,7 +270,7 @@ function insertRoute(slot: FakeRoute[], route: FakeRoute): void {
 }
 
 function equalRoute(a: FakeRoute, b: FakeRoute): boolean {
-  const plain = ["table", "priority", "scope", "link", "onlink", "mtu", "advmss", "protocol"] as const;
+  const plain = ["table", "priority", "scope", "link", "onlink", "mtu", "advmss", "protocol", "local"] as const;
   return (
     equalPrefix(a.dst, b.dst) &&
     plain.every((key) => a[key] === b[key]) &&
@@ -280,7 +285,7 @@ function equalOptionalIp(a: Ip | undefined, b: Ip | undefined): boolean {
 
 /** The route in the shape that the interface promises: an IPv6 route of the usual priority doesn't mention it. */
 export function reportRoute(route: FakeRoute): Route {
-  const { dst, table, protocol, scope, onlink, priority, gateway, source, mtu, advmss } = route;
+  const { dst, table, protocol, scope, onlink, priority, gateway, source, mtu, advmss, local } = route;
   const usual = dst.ip.family === 4 ? 0 : PRIORITY_6;
   return {
     dst,
@@ -289,6 +294,7 @@ export function reportRoute(route: FakeRoute): Route {
     protocol,
     scope,
     onlink,
+    ...(local ? { local } : {}),
     ...(gateway === undefined ? {} : { gateway }),
     ...(source === undefined ? {} : { source }),
     ...(priority === usual ? {} : { priority }),

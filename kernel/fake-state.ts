@@ -1,5 +1,6 @@
 import type { Ip, Prefix } from "../lib/address.ts";
 import type { Flow } from "./conntrack.ts";
+import { FakeIpvs } from "./fake-ipvs.ts";
 import { FakeNftables } from "./fake-nftables.ts";
 import { Refusal } from "./fake-refusal.ts";
 import { FakeSysctl } from "./fake-sysctl.ts";
@@ -47,7 +48,7 @@ export interface FakeAddress {
 
 /** A route with everything that the kernel fills in. */
 export interface FakeRoute
-  extends Required<Pick<Route, "dst" | "table" | "priority" | "scope" | "onlink" | "protocol">> {
+  extends Required<Pick<Route, "dst" | "table" | "priority" | "scope" | "onlink" | "protocol" | "local">> {
   readonly link: FakeLink;
   readonly gateway: Route["gateway"];
   readonly source: Route["source"];
@@ -75,6 +76,8 @@ export interface FakeFeatures {
   readonly dummy: boolean;
   /** VLAN filtering of bridges. */
   readonly vlanFiltering: boolean;
+  /** Schedulers of IPVS whose modules can be loaded; none when the kernel has no IPVS at all. */
+  readonly schedulers: readonly string[];
 }
 
 /** What all namespaces of one machine share. */
@@ -119,6 +122,7 @@ export class FakeStack {
   readonly announcements: Announcement[] = [];
   readonly sysctl = new FakeSysctl();
   readonly nftables = new FakeNftables();
+  readonly ipvs: FakeIpvs;
   /** Numbers go up and aren't used again. */
   private lastIndex = 0;
   /** Counts changes, for `changed()`. */
@@ -127,6 +131,9 @@ export class FakeStack {
   users = 0;
 
   constructor(readonly machine: FakeMachine) {
+    this.ipvs = new FakeIpvs(machine.features.schedulers, () =>
+      this.addresses.some(({ address }) => address.ip.family === 4),
+    );
     this.id = `4:${4026532000 + machine.next()}`;
     machine.stacks.add(this);
   }

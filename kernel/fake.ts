@@ -3,6 +3,7 @@ import type { Conntrack, Flow } from "./conntrack.ts";
 import { describeOperation } from "./encode.ts";
 import { namedErrnoError } from "./errno.ts";
 import { addAddress, deleteAddress, ipv6Switched, reportAddress } from "./fake-address.ts";
+import { SCHEDULERS } from "./fake-ipvs.ts";
 import {
   addLink,
   addLoopback,
@@ -20,11 +21,13 @@ import { Refusal } from "./fake-refusal.ts";
 import { addRoute, allRoutes, deleteRoute, reportRoute } from "./fake-route.ts";
 import { addRule, deleteRule, rulesOf } from "./fake-rule.ts";
 import { type Announcement, type FakeFeatures, FakeMachine, FakeStack } from "./fake-state.ts";
+import type { Ipvs } from "./ipvs.ts";
+import { describeIpvs } from "./ipvs-message.ts";
 import type { FdbEntry, Kernel, Link, LinkAddress, Neighbor, Netns, Operation, Route, Rule } from "./kernel.ts";
 import type { Nftables } from "./nftables.ts";
 
 /** Where a failure can be put in: an operation, or one of the interface's other ways to change something. */
-export type FailurePoint = Operation["do"] | "sysctl" | "nftables" | "conntrack" | "netns";
+export type FailurePoint = Operation["do"] | "sysctl" | "nftables" | "conntrack" | "ipvs" | "netns";
 
 interface Failure {
   readonly errno: string;
@@ -70,7 +73,7 @@ const VERBS: Verbs = {
  *  refuses, with the same errno, and has the side effects that features rely on. Deterministic: no clock, no
  *  randomness; hardware addresses, link numbers and namespace numbers count up. */
 export function openFake(features: Partial<FakeFeatures> = {}): FakeKernel {
-  const machine = new FakeMachine({ dummy: true, vlanFiltering: true, ...features });
+  const machine = new FakeMachine({ dummy: true, vlanFiltering: true, schedulers: SCHEDULERS, ...features });
   return new FakeKernel(newStack(machine), { failures: [] });
 }
 
@@ -84,6 +87,7 @@ function newStack(machine: FakeMachine): FakeStack {
 export class FakeKernel implements Kernel {
   readonly nftables: Nftables;
   readonly conntrack: Conntrack;
+  readonly ipvs: Ipvs;
   private seen: number | undefined;
   private open = true;
 
@@ -102,6 +106,15 @@ export class FakeKernel implements Kernel {
       elements: (family, table, set) => stack.nftables.elements(family, table, set),
       chains: (family, table) => stack.nftables.chains(family, table),
       table: (family, table) => stack.nftables.table(family, table),
+      changeElements: (family, table, changes) =>
+        this.doing(
+          "nftables",
+          () => `change elements of table ${family} ${table}`,
+          () => stack.nftables.changeElements(family, table, changes),
+        ),
+      rawElements: (family, table, set) => stack.nftables.rawElements(family, table, set),
+      generation: () => stack.nftables.generation,
+      outline: (family, table) => stack.nftables.outline(family, table),
     };
     this.conntrack = {
       list: (family) => stack.flows.filter((flow) => flow.source.family === family),
@@ -112,22 +125,28 @@ export class FakeKernel implements Kernel {
           () => this.forgetFlows(family, match),
         ),
     };
+    this.ipvs = {
+      attempt: (operations) =>
+        operations.map((operation) =>
+          this.failure(
+            "ipvs",
+            () => describeIpvs(operation),
+            () => stack.ipvs.carryOut(operation),
+          ),
+        ),
+      services: () => stack.ipvs.services(),
+      destinations: (service) => stack.ipvs.destinations(service),
+    };
   }
 
   attempt(operations: readonly Operation[]): (Error | undefined)[] {
-    return operations.map((operation) => {
-      try {
-        this.doing(
-          operation.do,
-          () => describeOperation(operation),
-          () => this.carryOut(operation),
-        );
-        return undefined;
-      } catch (error) {
-        if (error instanceof NetError) return error;
-        throw error;
-      }
-    });
+    return operations.map((operation) =>
+      this.failure(
+        operation.do,
+        () => describeOperation(operation),
+        () => this.carryOut(operation),
+      ),
+    );
   }
 
   apply(operations: readonly Operation[]): void {
@@ -150,10 +169,10 @@ export class FakeKernel implements Kernel {
     return this.stack.addresses.map(reportAddress).filter((address) => dev === undefined || address.dev === dev);
   }
 
-  routes(filter: { readonly table?: number; readonly family?: 4 | 6; readonly dev?: string } = {}): Route[] {
-    const { table = 254, family, dev } = filter;
+  routes(filter: Parameters<Kernel["routes"]>[0] = {}): Route[] {
+    const { table = 254, family, dev, local = false } = filter;
     return [...allRoutes(this.stack)]
-      .filter((route) => route.table === table)
+      .filter((route) => route.table === table && route.local === local)
       .filter((route) => family === undefined || route.dst.ip.family === family)
       .filter((route) => dev === undefined || route.link.name === dev)
       .map(reportRoute);
@@ -298,6 +317,17 @@ export class FakeKernel implements Kernel {
     ipv6Switched(link, this.stack.sysctl.isOnLink("ipv6", link.name, "disable_ipv6"));
     serveLinkLocals(this.stack);
     this.stack.version++;
+  }
+
+  /** Like {@link doing}, with the refusal as a value. */
+  private failure(point: FailurePoint, tried: () => string, action: () => void): Error | undefined {
+    try {
+      this.doing(point, tried, action);
+      return undefined;
+    } catch (error) {
+      if (error instanceof NetError) return error;
+      throw error;
+    }
   }
 
   /** Runs `action`, unless a failure was put in here; turns its refusal into the error that the interface promises. */

@@ -11,6 +11,7 @@ const NUMBER = {
   read: [0, 63],
   write: [1, 64],
   close: [3, 57],
+  rt_sigprocmask: [14, 135],
   ioctl: [16, 29],
   ftruncate: [77, 46],
   pread64: [17, 67],
@@ -21,6 +22,7 @@ const NUMBER = {
   bind: [49, 200],
   getsockname: [51, 204],
   setsockopt: [54, 208],
+  getsockopt: [55, 209],
   fcntl: [72, 25],
   flock: [73, 32],
   fchmod: [91, 52],
@@ -37,7 +39,9 @@ const NUMBER = {
   utimensat: [280, 88],
   recvmmsg: [299, 243],
   sendmmsg: [307, 269],
+  prlimit64: [302, 261],
   setns: [308, 268],
+  bpf: [321, 280],
   statx: [332, 291],
 } as const;
 

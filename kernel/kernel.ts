@@ -1,5 +1,6 @@
 import type { Ip, Prefix } from "../lib/address.ts";
 import type { Conntrack } from "./conntrack.ts";
+import type { Ipvs } from "./ipvs.ts";
 import type { Nftables } from "./nftables.ts";
 
 /** Colon-separated lower-case hardware address: `70:b3:d5:80:00:01`. */
@@ -128,7 +129,7 @@ export interface AddressSpec {
   readonly noDad?: boolean;
 }
 
-/** A unicast route. Equal (family, dst, table, priority, tos) is one slot in the kernel. */
+/** A unicast or local route. Equal (family, dst, table, priority, tos) is one slot in the kernel. */
 export interface Route {
   /** `0.0.0.0/0` or `::/0` for the default route. */
   readonly dst: Prefix;
@@ -139,8 +140,10 @@ export interface Route {
   readonly table?: number;
   /** Metric; the kernel's default when absent (0 for IPv4, 1024 for IPv6). */
   readonly priority?: number;
-  /** `link` when absent and there is no gateway, else `global`. */
+  /** `host` for local routes, `link` when absent and there is no gateway, else `global`. */
   readonly scope?: Scope;
+  /** Packets to `dst` are for this host itself (RTN_LOCAL), as if it were an address of `dev`. */
+  readonly local?: boolean;
   /** Preferred source address. */
   readonly source?: Ip;
   /** Gateway need not be on a connected network (RTNH_F_ONLINK). */
@@ -235,8 +238,14 @@ export interface Kernel {
   linkAt(index: number): Link | undefined;
   /** Addresses of one link, or of all. */
   addresses(dev?: string): LinkAddress[];
-  /** Unicast routes of one table (254, main, when absent), without those the kernel keeps for local addresses. */
-  routes(filter?: { readonly table?: number; readonly family?: 4 | 6; readonly dev?: string }): Route[];
+  /** Unicast routes of one table (254, main, when absent), or with `local` its local ones; those that the kernel keeps
+   *  for the addresses of links aren't among the latter. */
+  routes(filter?: {
+    readonly table?: number;
+    readonly family?: 4 | 6;
+    readonly dev?: string;
+    readonly local?: boolean;
+  }): Route[];
   rules(family: 4 | 6): Rule[];
   /** Neighbour entries of one link. */
   neighbors(dev: string): Neighbor[];
@@ -252,6 +261,7 @@ export interface Kernel {
 
   readonly nftables: Nftables;
   readonly conntrack: Conntrack;
+  readonly ipvs: Ipvs;
 
   /** The same interface for another namespace; the caller closes it. The handle stays the caller's. */
   within(netns: Netns): Kernel;

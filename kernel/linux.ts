@@ -4,6 +4,7 @@ import { addressDump, decodeAddress } from "./address.ts";
 import type { Conntrack } from "./conntrack.ts";
 import { describeOperation, encodeOperation, type ResolvedLink } from "./encode.ts";
 import { linuxFiles } from "./file.ts";
+import type { Ipvs } from "./ipvs.ts";
 import type {
   FdbEntry,
   Kernel,
@@ -30,6 +31,7 @@ import { decodeVlans, type VlanEntry, vlanDump } from "./vlan.ts";
 const WATCHED_GROUPS = 0x1 | 0x4 | 0x10 | 0x40 | 0x80 | 0x100 | 0x400 | 0x40000;
 const RT_TABLE_MAIN = 254;
 
+const loadIpvs = () => require("./ipvs-linux.ts") as typeof import("./ipvs-linux.ts");
 const loadNetfilter = () => require("./netfilter.ts") as typeof import("./netfilter.ts");
 
 /** The Linux kernel, seen from the calling thread's network namespace. Opens its sockets at first use. */
@@ -42,6 +44,7 @@ class LinuxKernel implements Kernel {
   private watcher: Netlink | undefined;
   private firewall: (Nftables & { close(): void }) | undefined;
   private tracking: (Conntrack & { close(): void }) | undefined;
+  private balancer: (Ipvs & { close(): void }) | undefined;
 
   /** `home` is the namespace to work in; undefined is the one of the calling thread. */
   constructor(private readonly home: OpenNetns | undefined) {}
@@ -116,20 +119,21 @@ class LinuxKernel implements Kernel {
     });
   }
 
-  routes(filter: { readonly table?: number; readonly family?: 4 | 6; readonly dev?: string } = {}): Route[] {
-    const { table = RT_TABLE_MAIN, family, dev } = filter;
+  routes(filter: Parameters<Kernel["routes"]>[0] = {}): Route[] {
+    const { table = RT_TABLE_MAIN, family, dev, local = false } = filter;
     const only = dev === undefined ? undefined : this.link(dev);
     if (dev !== undefined && only === undefined) return [];
     const names = only === undefined ? this.names() : new Map([[only.index, only.name]]);
     const families: readonly (4 | 6)[] = family === undefined ? [4, 6] : [family];
     return families.flatMap((each) => {
       const request = {
-        message: routeDump(each, table, only?.index),
-        tried: () => `list IPv${each} routes of table ${table}`,
+        message: routeDump(each, table, only?.index, local),
+        tried: () => `list IPv${each} ${local ? "local " : ""}routes of table ${table}`,
       };
       const found = this.listOfMissing(() => this.route.dump(request, decodeRoutes).flat());
       return found.flatMap(({ index, ...route }) => {
-        if (route.table !== table || (only !== undefined && index !== only.index)) return [];
+        if (route.table !== table || (route.local ?? false) !== local || (only !== undefined && index !== only.index))
+          return [];
         const name = index === undefined ? undefined : names.get(index);
         return [name === undefined ? route : { ...route, dev: name }];
       });
@@ -200,6 +204,11 @@ class LinuxKernel implements Kernel {
     return this.tracking;
   }
 
+  get ipvs(): Ipvs {
+    this.balancer ??= loadIpvs().openIpvs((action) => this.enter(action));
+    return this.balancer;
+  }
+
   within(netns: Netns): Kernel {
     return new LinuxKernel(netns as OpenNetns);
   }
@@ -239,8 +248,10 @@ class LinuxKernel implements Kernel {
     this.watcher = undefined;
     this.firewall?.close();
     this.tracking?.close();
+    this.balancer?.close();
     this.firewall = undefined;
     this.tracking = undefined;
+    this.balancer = undefined;
   }
 
   private get route(): Netlink {

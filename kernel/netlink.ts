@@ -7,6 +7,7 @@ import { systemCall, trySystemCall } from "./ffi.ts";
 /** Netlink families (linux/netlink.h). */
 export const NETLINK_ROUTE = 0;
 export const NETLINK_NETFILTER = 12;
+export const NETLINK_GENERIC = 16;
 
 /** Flags of a request (linux/netlink.h). */
 export const NLM_F_REQUEST = 0x1;
@@ -29,6 +30,7 @@ const SOCK_RAW = 3;
 const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
 const SO_RCVTIMEO = 20;
+const SO_SNDBUFFORCE = 32;
 const SO_RCVBUFFORCE = 33;
 const SOL_NETLINK = 270;
 const NETLINK_CAP_ACK = 10;
@@ -44,6 +46,8 @@ const ENOBUFS = 105;
 const ANSWER_TIMEOUT_S = 30;
 /** Room for the errors of a whole batch, which all arrive before we read the first. */
 const RECEIVE_BUFFER_BYTES = 4 << 20;
+/** A send of more than this needs a larger buffer than the kernel's default of about 200 KiB. */
+const SEND_BYTES = 128 << 10;
 /** Messages of one send. The limit keeps the answers of a batch that fails throughout inside the receive buffer. */
 const BATCH_MESSAGES = 512;
 const BATCH_BYTES = 64 << 10;
@@ -98,6 +102,8 @@ export class Netlink {
   /** As much as the kernel ever puts into one datagram of a dump. */
   private readonly buffer = new Uint8Array(32 << 10);
   private sequence = 1;
+  /** The longest send that there is room for. */
+  private sendable = SEND_BYTES;
 
   private constructor(private readonly descriptor: number) {}
 
@@ -128,12 +134,19 @@ export class Netlink {
   }
 
   /** Sends all requests, many in one send, and returns one error or undefined for each. Only the last of a send asks
-   *  for an acknowledgement: the kernel reports failures unasked, in order, so silence before it means success. */
+   *  for an acknowledgement: the kernel reports failures unasked, in order, so silence before it means success. When
+   *  answers of a send were lost, all of its requests have that error, though the kernel may have carried them out. */
   transact(requests: readonly Request[]): (Error | undefined)[] {
     const outcome = new Array<Error | undefined>(requests.length).fill(undefined);
     for (let start = 0; start < requests.length; ) {
       const end = endOfBatch(requests, start);
-      this.transactOnce(requests, start, end, outcome);
+      try {
+        this.transactOnce(requests, start, end, outcome);
+      } catch (error) {
+        if (!(error instanceof NetError) || error.errno !== "ENOBUFS") throw error;
+        this.drain();
+        outcome.fill(error, start, end);
+      }
       start = end;
     }
     return outcome;
@@ -218,8 +231,16 @@ export class Netlink {
       last = offset;
     }
     view.setUint16(last + 6, view.getUint16(last + 6, true) | flags, true);
+    if (datagram.length > this.sendable) this.makeRoom(datagram.length);
     systemCall("send a netlink request", "sendto", this.descriptor, datagram, datagram.length, 0, null);
     return first;
+  }
+
+  /** The kernel doubles the number for its own bookkeeping. */
+  private makeRoom(bytes: number): void {
+    const size = new Uint8Array(new Uint32Array([bytes]).buffer);
+    systemCall("enlarge a netlink socket", "setsockopt", this.descriptor, SOL_SOCKET, SO_SNDBUFFORCE, size, 4);
+    this.sendable = bytes;
   }
 
   private transactOnce(requests: readonly Request[], start: number, end: number, outcome: (Error | undefined)[]): void {

@@ -1,8 +1,9 @@
 import { cString } from "../lib/bytes.ts";
 import { MessageWriter } from "./attribute.ts";
 import { NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, type Request } from "./netlink.ts";
+import { LIST_ELEMENT, NESTED, u32, type Write } from "./nft-expression.ts";
 import { concatenationNumber, type FieldType, fieldTypesNamed, parseValue, valueLength } from "./nft-fields.ts";
-import { LIST_ELEMENT, NESTED, ruleExpressions, u32, VERDICT_CODE, verdict, type Write } from "./nft-rule.ts";
+import { ruleExpressions, VERDICT_CODE, verdict } from "./nft-rule.ts";
 
 // A small part of nft's language as messages of nf_tables (linux/netfilter/nfnetlink.h and nf_tables.h), written the
 // way libnftables writes them: nft lists and changes what comes of it like its own.
@@ -132,14 +133,25 @@ function addChain(place: Place, rest: string): Uint8Array | undefined {
   return message(NEWCHAIN, NLM_F_CREATE, place, [...named, text(7, type), hooked]);
 }
 
+const RULE_COMMENT = /^(.*) comment "([^"]*)"$/;
+
 function addRule(place: Place, rest: string): Uint8Array | undefined {
-  const expressions = ruleExpressions(rest, place.family);
+  const [, rule = rest, comment] = RULE_COMMENT.exec(rest) ?? [];
+  const expressions = ruleExpressions(rule, place.family);
   if (expressions === undefined) return undefined;
   const list: Write = (writer) =>
     writer.nest(4 | NESTED, (each) => {
       for (const write of expressions) write(each);
     });
-  return message(NEWRULE, NLM_F_CREATE | NLM_F_APPEND, place, [text(1, place.table), text(2, place.name), list]);
+  const userData: Write = (writer) => {
+    if (comment !== undefined) writer.attribute(7, commentUserData(comment));
+  };
+  return message(NEWRULE, NLM_F_CREATE | NLM_F_APPEND, place, [
+    text(1, place.table),
+    text(2, place.name),
+    list,
+    userData,
+  ]);
 }
 
 const SET_BODY = /^\{ type ([\w .]+?)(?: : ([\w .]+))?; \}$/;
@@ -188,7 +200,7 @@ function element(type: number, flags: number, context: Context, place: Place, re
     writer.nest(LIST_ELEMENT, (each) => {
       each.nest(1 | NESTED, (value) => value.attribute(1, key));
       data(each);
-      if (comment !== undefined) each.attribute(6, elementUserData(comment));
+      if (comment !== undefined) each.attribute(6, commentUserData(comment));
     });
   return message(type, flags, place, [
     text(1, place.table),
@@ -210,7 +222,7 @@ function elementData(words: string, { data }: SetTypes): Write | undefined {
   return value && ((writer) => writer.nest(2 | NESTED, (each) => each.attribute(1, value)));
 }
 
-function elementUserData(comment: string): Uint8Array {
+function commentUserData(comment: string): Uint8Array {
   const bytes = cString(comment);
   const data = new Uint8Array(bytes.length + 2);
   data.set([0, bytes.length]);

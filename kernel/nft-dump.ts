@@ -10,8 +10,9 @@ import {
 } from "./attribute.ts";
 import { type Message, type Netlink, NLM_F_REQUEST } from "./netlink.ts";
 import type { SetTypes } from "./nft-batch.ts";
+import { readRawElements } from "./nft-elements.ts";
 import { fieldTypesOf, formatValue, valueLength } from "./nft-fields.ts";
-import type { NftElement } from "./nftables.ts";
+import type { NftElement, NftRawElement } from "./nftables.ts";
 
 /** Numbers of linux/netfilter/nfnetlink.h and linux/netfilter/nf_tables.h. */
 const SUBSYSTEM = 10 << 8;
@@ -84,6 +85,18 @@ export function readElements(
   return [...elements.values()];
 }
 
+/** Elements of a set or map in the kernel's form, each once. Throws a NetError with errno ENOENT when the set is
+ *  missing. */
+export function readAllRawElements(socket: Netlink, family: string, table: string, set: string): NftRawElement[] {
+  const message = setRequest(NFT_MSG_GETSETELEM, family, table, set);
+  const tried = () => `list set ${family} ${table} ${set}`;
+  const elements = new Map<string, NftRawElement>();
+  for (const list of socket.dump({ message, tried }, ({ payload }) => readRawElements(payload))) {
+    for (const element of list) elements.set(element.key, element);
+  }
+  return [...elements.values()];
+}
+
 /** Names of the chains of a table. Throws a NetError with errno ENOENT when the table is missing. */
 export function readChains(socket: Netlink, family: string, table: string): string[] {
   const tried = () => `list chains of table ${family} ${table}`;
@@ -100,9 +113,14 @@ export function readChains(socket: Netlink, family: string, table: string): stri
 }
 
 function request(type: number, family: string): MessageWriter {
+  return new MessageWriter(type, NLM_F_REQUEST).u8(familyNumber(family)).u8(0).u16(0);
+}
+
+/** The number of a family of tables (linux/netfilter.h NFPROTO_*). */
+export function familyNumber(family: string): number {
   const number = FAMILY[family];
   if (number === undefined) throw new Error(`${family} is no family of nftables`);
-  return new MessageWriter(type, NLM_F_REQUEST).u8(number).u8(0).u16(0);
+  return number;
 }
 
 function setRequest(type: number, family: string, table: string, set: string): Uint8Array {

@@ -11,6 +11,50 @@ export interface Nftables {
   chains(family: string, table: string): string[] | undefined;
   /** Text of a table as `nft list table`; undefined when it is missing. */
   table(family: string, table: string): string | undefined;
+  /** Creates and deletes elements, all or none, in their own form and thus without the cost of text. Throws a NetError
+   *  with the errno name: EEXIST for an element that is there, ENOENT for one that isn't, or for the set. */
+  changeElements(family: string, table: string, changes: readonly NftElementsChange[]): void;
+  /** Elements of a set or map in their own form, each once; undefined when the table or the set is missing. */
+  rawElements(family: string, table: string, set: string): NftRawElement[] | undefined;
+  /** A number that every transaction of the namespace makes greater by one, whoever's it is: as long as it stays, no
+   *  table has changed, but for what packets add to sets. */
+  generation(): number;
+  /** What a table consists of; undefined when it is missing. Costs the same however many elements its sets have. */
+  outline(family: string, table: string): NftOutline | undefined;
+}
+
+/** Elements of one set or map to create or to delete. */
+export interface NftElementsChange {
+  readonly do: "create" | "delete";
+  readonly set: string;
+  /** To delete, the key is enough. */
+  readonly elements: readonly NftRawElement[];
+}
+
+/** An element as nf_tables holds it, in hexadecimal digits: each field of a concatenation fills whole registers of four
+ *  bytes, addresses and ports in network order, plain numbers in the machine's. */
+export interface NftRawElement {
+  readonly key: string;
+  /** Of a map. */
+  readonly data?: string;
+  /** At most 125 bytes. */
+  readonly comment?: string;
+  /** What the element's counter says, in a set that counts. */
+  readonly packets?: number;
+}
+
+/** A table without the elements of its sets. */
+export interface NftOutline {
+  /** The table is switched off as a whole. */
+  readonly dormant: boolean;
+  readonly chains: readonly {
+    readonly name: string;
+    /** Its policy is to drop. */
+    readonly dropping: boolean;
+    /** The comments of its rules, in order. */
+    readonly rules: readonly (string | undefined)[];
+  }[];
+  readonly sets: readonly string[];
 }
 
 /** An element as nft's JSON output gives it. */

@@ -19,6 +19,8 @@ const RTA_TABLE = 15;
 const RTAX_MTU = 2;
 const RTAX_ADVMSS = 8;
 const RTN_UNICAST = 1;
+const RTN_LOCAL = 2;
+const RTPROT_KERNEL = 2;
 const RTPROT_BOOT = 3;
 const RT_TABLE_MAIN = 254;
 const RT_SCOPE_NOWHERE = 255;
@@ -49,7 +51,7 @@ export function routeMessage(verb: keyof typeof CREATION, route: Route, index: n
     .u8(table < 256 ? table : 0)
     .u8(route.protocol ?? (removing ? 0 : RTPROT_BOOT))
     .u8(removing && route.scope === undefined ? RT_SCOPE_NOWHERE : SCOPE_NUMBER[scopeOf(route)])
-    .u8(RTN_UNICAST)
+    .u8(route.local === true ? RTN_LOCAL : RTN_UNICAST)
     .u32(route.onlink === true ? RTNH_F_ONLINK : 0);
   if (dst.length > 0) writer.attribute(RTA_DST, ipBytes(dst.ip));
   if (gateway !== undefined) writer.attribute(RTA_GATEWAY, ipBytes(gateway));
@@ -70,13 +72,24 @@ function routeMetrics(writer: MessageWriter, { mtu, advmss }: Route): void {
 /** IPv6 has no scopes for routes; IPv4 wants `link` for destinations that are reached without a gateway. */
 function scopeOf(route: Route): Scope {
   if (route.scope !== undefined) return route.scope;
+  if (route.local === true && route.dst.ip.family === 4) return "host";
   return route.gateway === undefined && route.dst.ip.family === 4 ? "link" : "global";
 }
 
 /** `ip route show table …`, a dump of one family; `index` narrows it to one outgoing link. */
-export function routeDump(family: 4 | 6, table: number, index: number | undefined): Uint8Array {
+export function routeDump(family: 4 | 6, table: number, index: number | undefined, local: boolean): Uint8Array {
   const writer = new MessageWriter(RTM_GETROUTE, NLM_F_REQUEST);
-  writer.u8(AF[family]).u8(0).u8(0).u8(0).u8(0).u8(0).u8(0).u8(RTN_UNICAST).u32(0).attributeU32(RTA_TABLE, table);
+  writer
+    .u8(AF[family])
+    .u8(0)
+    .u8(0)
+    .u8(0)
+    .u8(0)
+    .u8(0)
+    .u8(0)
+    .u8(local ? RTN_LOCAL : RTN_UNICAST)
+    .u32(0);
+  writer.attributeU32(RTA_TABLE, table);
   if (index !== undefined) writer.attributeU32(RTA_OIF, index);
   return writer.finish();
 }
@@ -84,11 +97,14 @@ export function routeDump(family: 4 | 6, table: number, index: number | undefine
 /** What a route says of its way out. */
 type NextHop = Pick<Route, "gateway" | "onlink"> & { readonly index: number | undefined };
 
-/** Unicast routes out of an RTM_NEWROUTE message, with the index of their link: one, or for a multipath route one
- *  for each next hop (IPv6 makes one of routes that were appended with gateways). None for other kinds. */
+/** Unicast and local routes out of an RTM_NEWROUTE message, with the index of their link: one, or for a multipath route
+ *  one for each next hop (IPv6 makes one of routes that were appended with gateways). None for other kinds, and for the
+ *  local routes that the kernel keeps for addresses. */
 export function decodeRoutes({ payload }: Message): (Omit<Route, "dev"> & NextHop)[] {
   const family = readU8(payload, 0);
-  if ((family !== AF[4] && family !== AF[6]) || readU8(payload, 7) !== RTN_UNICAST) return [];
+  if (family !== AF[4] && family !== AF[6]) return [];
+  const local = readU8(payload, 7) === RTN_LOCAL;
+  if (local ? readU8(payload, 5) === RTPROT_KERNEL : readU8(payload, 7) !== RTN_UNICAST) return [];
   const attributes = readAttributes(payload, RTMSG_LENGTH);
   const bits = family === AF[4] ? 4 : 16;
   const dst = ipFromBytes(attributes.get(RTA_DST) ?? new Uint8Array(bits));
@@ -103,6 +119,7 @@ export function decodeRoutes({ payload }: Message): (Omit<Route, "dev"> & NextHo
     table: numberAt(attributes, RTA_TABLE) ?? readU8(payload, 4),
     protocol: readU8(payload, 5),
     scope: scopeName(readU8(payload, 6)),
+    ...(local ? { local } : {}),
     ...(source === undefined ? {} : { source }),
     ...(priority === undefined || (family === AF[6] && priority === IPV6_PRIORITY) ? {} : { priority }),
     ...(mtu === undefined ? {} : { mtu }),

@@ -10,30 +10,23 @@ import {
   parsePrefix,
   sizeOf,
 } from "../lib/address.ts";
-import { messageOf, NetError } from "../lib/error.ts";
+import { messageOf } from "../lib/error.ts";
 import type { Cluster, ClusterNode, NodeSubnets, Overlay, OverlayRange, Vtep } from "./cluster.ts";
-import { isObject, Section } from "./section.ts";
 import {
-  blockCount,
-  bridgeName,
-  type NamedPrefix,
-  nthBlock,
-  overlapProblems,
-  overlayNameProblem,
-  overlayOf,
-  rangeOf,
-  rangeProblems,
-  unusableProblem,
-  vtepMac,
-} from "./subnet.ts";
+  type Definition,
+  LARGEST_MTU,
+  LEAST_MTU,
+  overlaySpaces,
+  readOui,
+  readOverlays,
+  readPool,
+} from "./network-keys.ts";
+import { isObject, refusal, Section } from "./section.ts";
+import { blockCount, type NamedPrefix, nthBlock, overlapProblems, overlayOf, rangeOf, vtepMac } from "./subnet.ts";
 
 /** A file of 4,000 nodes has about half a megabyte. */
 const LONGEST_FILE = 16 * 1024 * 1024;
 const MOST_NODES = 65_536;
-const MOST_OVERLAYS = 64;
-const MOST_PROBLEMS_SHOWN = 20;
-const LEAST_MTU = 552;
-const LARGEST_MTU = 65_535;
 
 const FILE_KEYS = [
   "vtep_subnet",
@@ -46,7 +39,6 @@ const FILE_KEYS = [
   "overlays",
   "nodes",
 ] as const;
-const OVERLAY_KEYS = ["name", "subnet", "prefix", "subnet6", "prefix6", "enabled", "isolated"] as const;
 const NODE_KEYS = ["name", "address", "address6", "index", "subnets", "subnets6", "path_mtu"] as const;
 
 /** What DC/OS installs by default (its `dcos_overlay_network`), with the constants of its overlay module. */
@@ -80,12 +72,6 @@ interface TunnelPool {
   readonly oui: string;
 }
 
-/** An overlay of the file, with the key that it stands under. */
-interface Definition {
-  readonly key: string;
-  readonly overlay: Overlay;
-}
-
 /**
  * Reads the static nodes file: JSON with the names of DC/OS' `dcos_overlay_network` and a list `nodes`; README.md
  * shows all keys.
@@ -101,8 +87,8 @@ export function parseNodesFile(text: string, source = "nodes file"): Cluster {
   const problems: string[] = [];
   const file = new Section("", parseJson(text, source), problems);
   file.allow(FILE_KEYS);
-  const pool = readPool(file);
-  const definitions = readDefinitions(file);
+  const pool = tunnelPool(file);
+  const definitions = readOverlays(file) ?? defaultOverlays();
   problems.push(...overlapProblems(spacesOf(pool, definitions)));
   const overlays = definitions.map(({ overlay }) => overlay).filter(({ enabled }) => enabled);
   file.required("nodes");
@@ -117,7 +103,7 @@ export function parseNodesFile(text: string, source = "nodes file"): Cluster {
     overlays,
     nodes,
   };
-  if (problems.length > 0) throw refusal(source, [...new Set(problems)]);
+  if (problems.length > 0) throw refusal(source, problems);
   return cluster;
 }
 
@@ -135,114 +121,25 @@ function parseJson(text: string, source: string): Readonly<Record<string, unknow
   return value;
 }
 
-function refusal(source: string, problems: readonly string[]): NetError {
-  const shown = problems.slice(0, MOST_PROBLEMS_SHOWN);
-  const more = problems.length - shown.length;
-  return new NetError("invalid", {
-    tried: `use ${source}`,
-    said: `${shown.join("; ")}${more > 0 ? `; and ${more} more problems` : ""}`,
-    remedy: "correct the keys named; the present configuration stays in force",
-  });
+function tunnelPool(file: Section): TunnelPool {
+  return {
+    v4: readPool(file, "vtep_subnet", 4) ?? DEFAULTS.vtepSubnet,
+    v6: readPool(file, "vtep_subnet6", 6) ?? DEFAULTS.vtepSubnet6,
+    oui: readOui(file) ?? DEFAULTS.oui,
+  };
 }
 
-function readPool(file: Section): TunnelPool {
-  const v4 = file.network("vtep_subnet", 4) ?? DEFAULTS.vtepSubnet;
-  // The hardware address carries 24 bits of the endpoint's address, so only those may differ between nodes.
-  if (v4.length < 8 || v4.length > 30) file.problem("vtep_subnet", `must be /8 to /30, not /${v4.length}`);
-  const v6 = file.network("vtep_subnet6", 6) ?? DEFAULTS.vtepSubnet6;
-  if (v6.length > 126) file.problem("vtep_subnet6", `must be /126 or wider, not /${v6.length}`);
-  for (const [key, subnet] of [
-    ["vtep_subnet", v4],
-    ["vtep_subnet6", v6],
-  ] as const) {
-    const problem = unusableProblem(subnet);
-    if (problem !== undefined) file.problem(key, problem);
-  }
-  return { v4, v6, oui: readOui(file) };
-}
-
-function readOui(file: Section): string {
-  const text = file.text("vtep_mac_oui");
-  if (text === undefined) return DEFAULTS.oui;
-  const oui = /^([0-9a-f]{2}:[0-9a-f]{2}:[0-9a-f]{2}):00:00:00$/.exec(text.toLowerCase())?.[1];
-  if (oui === undefined) {
-    file.problem("vtep_mac_oui", "must be three bytes and three zeros, such as 70:B3:D5:00:00:00");
-    return DEFAULTS.oui;
-  }
-  // The lowest bit of the first byte marks group addresses, which no device can own (IEEE 802).
-  if ((Number.parseInt(oui.slice(0, 2), 16) & 1) === 1) file.problem("vtep_mac_oui", "must not be a group address");
-  return oui;
-}
-
-function readDefinitions(file: Section): Definition[] {
-  const sections = file.sections("overlays", MOST_OVERLAYS);
-  if (sections === undefined) {
-    return DEFAULTS.overlays.map((overlay) => ({ key: `default overlay ${overlay.name}`, overlay }));
-  }
-  const definitions: Definition[] = [];
-  const names = new Map<string, string>();
-  const devices = new Map<string, string>();
-  for (const section of sections) {
-    section.allow(OVERLAY_KEYS);
-    const name = readOverlayName(section, names, devices);
-    const v4 = readRange(section, "subnet", "prefix", 4);
-    const v6 = readRange(section, "subnet6", "prefix6", 6);
-    const isolated = section.flag("isolated") ?? false;
-    const enabled = section.flag("enabled") ?? true;
-    if (!section.has("subnet") && !section.has("subnet6")) section.problem("subnet", "or subnet6 is required");
-    if (name !== undefined) {
-      definitions.push({ key: section.where, overlay: { name, v4, v6, isolated, enabled } });
-    }
-  }
-  return definitions;
-}
-
-function readOverlayName(
-  section: Section,
-  names: Map<string, string>,
-  devices: Map<string, string>,
-): string | undefined {
-  section.required("name");
-  const name = section.text("name");
-  if (name === undefined) return undefined;
-  const problem = overlayNameProblem(name);
-  if (problem !== undefined) return section.problem("name", `${JSON.stringify(name)} ${problem}`);
-  const same = names.get(name);
-  if (same !== undefined) return section.problem("name", `"${name}" is the name of ${same} already`);
-  names.set(name, section.path("name"));
-  const device = bridgeName("m", name);
-  const other = devices.get(device);
-  if (other !== undefined) {
-    return section.problem("name", `"${name}" and "${other}" would share the bridge ${device}: choose another name`);
-  }
-  devices.set(device, name);
-  return name;
-}
-
-function readRange(section: Section, key: string, lengthKey: string, family: Family): OverlayRange | undefined {
-  const subnet = section.network(key, family);
-  const nodeLength = section.integer(lengthKey, 0, family === 4 ? 32 : 128);
-  if (section.has(key) !== section.has(lengthKey)) {
-    const [missing, present] = section.has(key) ? [lengthKey, key] : [key, lengthKey];
-    return section.problem(missing, `is required beside ${present}`);
-  }
-  if (subnet === undefined || nodeLength === undefined) return undefined;
-  const range = { subnet, nodeLength };
-  for (const problem of rangeProblems(range)) section.problem(key, problem);
-  return range;
+function defaultOverlays(): Definition[] {
+  return DEFAULTS.overlays.map((overlay) => ({ key: `default overlay ${overlay.name}`, overlay }));
 }
 
 /** Every address space of the file. Disabled overlays count: enabling one later must not break the rest. */
 function spacesOf(pool: TunnelPool, definitions: readonly Definition[]): NamedPrefix[] {
-  const spaces: NamedPrefix[] = [
+  return [
     { key: "vtep_subnet", prefix: pool.v4 },
     { key: "vtep_subnet6", prefix: pool.v6 },
+    ...overlaySpaces(definitions),
   ];
-  for (const { key, overlay } of definitions) {
-    if (overlay.v4 !== undefined) spaces.push({ key: `${key}.subnet`, prefix: overlay.v4.subnet });
-    if (overlay.v6 !== undefined) spaces.push({ key: `${key}.subnet6`, prefix: overlay.v6.subnet });
-  }
-  return spaces;
 }
 
 function readNodes(sections: readonly Section[], pool: TunnelPool, overlays: readonly Overlay[]): ClusterNode[] {

@@ -1,4 +1,7 @@
 import { type Family, type Ip, networkOf, type Prefix, tryParseIp, tryParsePrefix } from "../lib/address.ts";
+import { NetError } from "../lib/error.ts";
+
+const MOST_PROBLEMS_SHOWN = 20;
 
 /** One JSON object of a configuration file under checking. A getter gives the value, or undefined when the key is
  *  absent or wrong; what is wrong is added to the shared list of problems as `<path>: <reason>`, so that all are
@@ -103,6 +106,18 @@ export class Section {
 }
 
 const EXAMPLE = { 4: "9.0.0.0/8", 6: "fd01:b::/64" } as const;
+
+/** The NetError `invalid` for a configuration from `source` with these problems, each named once. */
+export function refusal(source: string, problems: readonly string[]): NetError {
+  const distinct = [...new Set(problems)];
+  const shown = distinct.slice(0, MOST_PROBLEMS_SHOWN);
+  const more = distinct.length - shown.length;
+  return new NetError("invalid", {
+    tried: `use ${source}`,
+    said: `${shown.join("; ")}${more > 0 ? `; and ${more} more problems` : ""}`,
+    remedy: "correct the keys named; the present configuration stays in force",
+  });
+}
 
 export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);

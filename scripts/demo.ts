@@ -1,9 +1,11 @@
 import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
+import { controlGroupsOf, dockerProblem, withImage } from "./demo-docker.ts";
 
 // The main job on this machine, in half a minute: three hosts that find each other and get their subnets from a leader,
-// containers on each, traffic between them, and nothing left afterwards. Every step checks what came of it; the first
-// that fails says what to look at, takes the hosts down and ends with status 1. Needs root and dist/dcos-net.
+// containers on each, also Docker's where there is Docker, traffic between them, and nothing left afterwards. Every
+// step checks what came of it; the first that fails says what to look at, takes the hosts down and ends with status 1.
+// Needs root and dist/dcos-net.
 
 const EXECUTABLE = join(import.meta.dir, "../dist/dcos-net");
 const LAB = `demo-${process.pid}`;
@@ -12,7 +14,8 @@ const STEP_LIMIT_MS = 30_000;
 const TRANSFER_BYTES = 10_000_000;
 const REPAIR_LIMIT_MS = 5000;
 /** Names that the lab gives to links in its own namespaces; none may turn up in the machine's. */
-const LAB_LINKS = /^(?:vtep1024|m-dcos|underlay|n[123])$/;
+const LAB_LINKS = /^(?:vtep1024|[md]-dcos|spartan|underlay|n[123])$/;
+const DOCKER_IMAGE = "busybox:demo";
 
 /** The part of `lab status --json` that the demo reads. */
 interface Status {
@@ -88,8 +91,9 @@ function addressOf(of: Status, container: string, family: 4 | 6): string {
 }
 
 async function show(): Promise<Status> {
+  const problem = dockerProblem();
   say("Three hosts on this machine, each a network namespace with its own agent; they start knowing one address");
-  await step(lab("up", "--nodes", "3"), /is up$/);
+  await step(lab("up", "--nodes", "3", ...(problem === undefined ? ["--docker"] : [])), /is up$/);
 
   say("The members that host 2 has found by gossip, and the subnets that the leader, on host 1, gave out");
   const config = ["--config", join(LAB_DIR, LAB, "n2", "config.json")];
@@ -120,6 +124,12 @@ async function show(): Promise<Status> {
   );
   await step(inside("client", ...fetch(`http://[${web6}]/`)), new RegExp(`^200 [\\s\\S]*client ${client6}$`));
 
+  say("It finds the web container by name: the DNS server of its own host answers, and says why");
+  const name = "web.lab.containerip.dcos.thisdcos.directory";
+  const byName = inside("client", ...fetch("--resolver", "198.51.100.1", `http://${name}/`));
+  await step(byName, new RegExp(`^200 [\\s\\S]*client ${client4}$`));
+  await step(onHost2("dns", "query", name), new RegExp(`${web4}[\\s\\S]*task web of lab.*fact of n1`));
+
   say("10 MB from host 1 to host 2, through the tunnel");
   const before = await status();
   const url = `http://${web4}/bytes/${TRANSFER_BYTES}`;
@@ -132,7 +142,36 @@ async function show(): Promise<Status> {
 
   say("Somebody deletes the tunnel device of host 3: the agent puts it back");
   await showRepair(web4);
+
+  if (problem === undefined) await showDocker(web4, web6);
+  else say(`No Docker container is shown: ${problem}`);
   return status();
+}
+
+/** A container of host 3's own Docker engine, on the network that the agent made there. */
+async function showDocker(web4: string, web6: string): Promise<void> {
+  say("Each host has a Docker engine of its own; the agent of host 3 has made a Docker network of the overlay there");
+  const docker = (...args: string[]) => lab("exec", "--node", "3", "--", "docker", ...args);
+  await step(docker("network", "ls"), /\bdcos +dcos +local/);
+  const { status, output } = await withImage((tar) => run(docker("import", tar, DOCKER_IMAGE), false));
+  if (status !== 0) throw new StepFailed(`the image was refused: ${output}`);
+
+  say("A Docker container on it, with a port of the host");
+  const serve = ["sh", "-c", "mkdir /www; hostname >/www/index.html; exec httpd -f -p 80 -h /www"];
+  const options = ["--name", "shop", "--hostname", "shop", "--network", "dcos", "--publish", "8081:80"];
+  await step(docker("run", "--detach", ...options, DOCKER_IMAGE, ...serve), /^[0-9a-f]{64}$/m);
+  const format = "{{.NetworkSettings.Networks.dcos.IPAddress}} {{.NetworkSettings.Networks.dcos.GlobalIPv6Address}}";
+  const addresses = await step(docker("inspect", "--format", format, "shop"), /^9\.\S+ fd01:\S+$/m);
+  const [shop4 = "", shop6 = ""] = addresses.split(" ");
+
+  say("CNI's client on host 2 asks it, and it asks CNI's web container on host 1, over IPv4 and IPv6");
+  await step(inside("client", ...fetch("--wait", "5", `http://${shop4}/`)), /^200 [\s\S]*\nshop$/);
+  await step(inside("client", ...fetch(`http://[${shop6}]/`)), /^200 [\s\S]*\nshop$/);
+  await step(docker("exec", "shop", "wget", "-qO-", `http://${web4}/`), new RegExp(`^client ${shop4}$`, "m"));
+  await step(docker("exec", "shop", "wget", "-qO-", `http://[${web6}]/`), new RegExp(`^client ${shop6}$`, "m"));
+
+  say("Port 8081 of host 3 leads to it: asked from host 1");
+  await step(lab("exec", "--node", "1", "--", ...fetch("http://10.77.0.3:8081/")), /^200 [\s\S]*\nshop$/);
 }
 
 function checkTunnel(before: Status, after: Status): void {
@@ -169,6 +208,7 @@ function leftovers(made: Status): string[] {
     ...pids.filter((pid) => namespaces.get(pid) === namespaceOf(pid)).map((pid) => `process ${pid}`),
     ...mounts.filter((line) => line.includes(`/${LAB}/`)).map((line) => `mount ${line.split(" ")[4]}`),
     ...(existsSync(join(LAB_DIR, LAB)) ? [join(LAB_DIR, LAB)] : []),
+    ...controlGroupsOf(LAB).map((name) => `control group ${name}`),
     ...ownLinks().filter((name) => LAB_LINKS.test(name) && !linksBefore.includes(name)),
   ];
 }
@@ -220,7 +260,7 @@ async function demo(): Promise<number> {
     console.error(`FAILED: this was left behind: ${left.join(", ")}`);
     return 1;
   }
-  console.log("  nothing is left: no process, no namespace, no mount, no link, no file");
+  console.log("  nothing is left: no process, no namespace, no mount, no control group, no link, no file");
   console.log(`\nThe demo took ${((performance.now() - start) / 1000).toFixed(1)} s.`);
   return 0;
 }

@@ -1,7 +1,10 @@
+import { UML_PROGRAMS } from "../test/support/uml.ts";
+
 /** A tier of tests: what it holds, what it needs and how long it may take. */
 export interface Tier {
   readonly name: string;
-  readonly runner: "mocha" | "bats";
+  /** `uml`: mocha inside user-mode Linux. */
+  readonly runner: "mocha" | "bats" | "uml";
   /** Glob patterns from the root of the tree. */
   readonly files: readonly string[];
   readonly needsRoot: boolean;
@@ -37,6 +40,14 @@ export const TIERS: readonly Tier[] = [
     files: ["test/kernel/!(fake)*.test.ts"],
     needsRoot: true,
     programs: ["ip", "bridge", "nft", "conntrack"],
+    limitSeconds: 300,
+  },
+  {
+    name: "ipvs",
+    runner: "uml",
+    files: ["test/ipvs/**/*.test.ts"],
+    needsRoot: false,
+    programs: [...UML_PROGRAMS, "ipvsadm", "iptables-legacy"],
     limitSeconds: 300,
   },
   {

@@ -5,7 +5,7 @@ import { readJson } from "./body.ts";
 import { Bucket } from "./bucket.ts";
 import { checkHost } from "./host.ts";
 import { type ErrorAnswer, errorAnswer, mistakeAnswer, Refusal } from "./refusal.ts";
-import type { Answer, Route } from "./routes.ts";
+import { type Answer, JSON_TYPE, type Route } from "./routes.ts";
 import type { Traffic } from "./traffic.ts";
 
 export interface ApplicationOptions {
@@ -50,7 +50,6 @@ interface Exchange {
 /** The routes as one function from request to response: what every request must be before a route sees it, and what
  *  every answer looks like. */
 export function application({ routes, traffic, clock, log }: ApplicationOptions): Application {
-  const paths = new Set(routes.map(({ path }) => path));
   const admit = admission(clock);
   let running = 0;
 
@@ -61,7 +60,12 @@ export function application({ routes, traffic, clock, log }: ApplicationOptions)
     const route = routeOf(routes, exchange);
     const reading = route.method === "POST" ? readJson(request, tried) : undefined;
     const body = await (reading && within(BODY_MS, reading, clock, () => slowAsker(tried)));
-    return within(ANSWER_MS, Promise.resolve(route.answer({ query, body })), clock, () => slowAnswer(tried));
+    return within(
+      ANSWER_MS,
+      Promise.resolve(route.answer({ name: nameIn(exchange.path, route), query, body })),
+      clock,
+      () => slowAnswer(tried),
+    );
   }
 
   return async (request, from) => {
@@ -72,7 +76,7 @@ export function application({ routes, traffic, clock, log }: ApplicationOptions)
       .finally(() => {
         running -= 1;
       });
-    traffic.count(paths.has(exchange.path) ? exchange.path : "none", answer.status);
+    traffic.count(routes.find((route) => isFor(route, exchange.path))?.path ?? "none", answer.status);
     // Everything that may change something is in the log, with what came of it.
     if (request.method === "POST")
       log.info("asked for a change", { asked: exchange.tried, from, status: answer.status });
@@ -105,7 +109,7 @@ function admission(clock: Clock): (tried: string, running: number) => void {
 }
 
 function routeOf(routes: readonly Route[], { request, path, tried }: Exchange): Route {
-  const here = routes.filter((route) => route.path === path);
+  const here = routes.filter((route) => isFor(route, path));
   if (here.length === 0) {
     throw new Refusal(404, "not-found", { tried, said: "there is no such path", remedy: "GET / lists what there is" });
   }
@@ -114,6 +118,25 @@ function routeOf(routes: readonly Route[], { request, path, tried }: Exchange): 
   if (route !== undefined) return route;
   const allow = here.flatMap((each) => (each.method === "GET" ? ["GET", "HEAD"] : [each.method])).join(", ");
   throw new Refusal(405, "unsupported", { tried, said: `the method must be ${allow}` }, { Allow: allow });
+}
+
+/** What ends the path of a route that is for many. */
+const NAME = "{name}";
+
+function isFor({ path }: Route, asked: string): boolean {
+  if (!path.endsWith(NAME)) return path === asked;
+  const begin = path.slice(0, -NAME.length);
+  return asked.startsWith(begin) && asked.length > begin.length && !asked.includes("/", begin.length);
+}
+
+function nameIn(asked: string, { path }: Route): string {
+  if (!path.endsWith(NAME)) return "";
+  const text = asked.slice(path.length - NAME.length);
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 /** What `work` gives, unless it takes longer than `limitMs`. */
@@ -141,9 +164,9 @@ function refusalOf(error: unknown, { tried }: Exchange, log: Log): ErrorAnswer {
 }
 
 function responseOf({ status, body, contentType, headers }: Answer): Response {
-  const isText = typeof body === "string";
-  const type = isText ? (contentType ?? "text/plain; charset=utf-8") : "application/json; charset=utf-8";
-  return new Response(isText ? body : JSON.stringify(body), {
+  const isPlain = typeof body === "string" || body instanceof ReadableStream;
+  const type = isPlain ? (contentType ?? "text/plain; charset=utf-8") : JSON_TYPE;
+  return new Response(isPlain ? body : JSON.stringify(body), {
     status,
     headers: { ...HEADERS, "Content-Type": type, ...headers },
   });

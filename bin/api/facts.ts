@@ -11,16 +11,18 @@ export interface FactPage {
   readonly next?: string;
 }
 
-export const FACT_KINDS: readonly FactKind[] = ["node", "assignment", "status", "task"];
+export const FACT_KINDS: readonly FactKind[] = ["node", "assignment", "status", "task", "vip", "drain"];
 
-/** Every fact that counts, by a name that is unique in the view: statuses of two nodes have one `factName`. */
+/** Every fact that counts, by a name that is unique in the view: those of two nodes may have one `factName`. */
 const byName = once((snapshot: Snapshot): ReadonlyMap<string, Fact> => {
-  const { nodes, assignments, statuses, tasks } = snapshot;
+  const { nodes, assignments, statuses, tasks, vips, drains } = snapshot;
   const facts = new Map<string, Fact>();
   for (const { fact } of nodes.values()) facts.set(factName(fact), fact);
   for (const fact of assignments.values()) facts.set(factName(fact), fact);
   for (const [key, fact] of statuses) facts.set(`status/${key}`, fact);
   for (const fact of tasks.values()) facts.set(factName(fact), fact);
+  for (const [key, fact] of vips) facts.set(`vip/${key}`, fact);
+  for (const [key, fact] of drains) facts.set(`drain/${key}`, fact);
   return new Map([...facts].sort(([a], [b]) => (a < b ? -1 : 1)));
 });
 const namesOf = once((facts: ReadonlyMap<string, Fact>): readonly string[] => [...facts.keys()]);

@@ -69,12 +69,14 @@ export const GOSSIP_METRICS: readonly Metric[] = [
 /** What is known of the cluster. */
 export const FACT_METRICS: readonly Metric[] = [
   labelled("gauge", "dcos_net_facts", "kind", "Facts that count, by kind.", ({ state }) => {
-    const { nodes, assignments, statuses, tasks } = state.facts();
+    const { nodes, assignments, statuses, tasks, vips, drains } = state.facts();
     return [
       ["node", nodes.size],
       ["assignment", assignments.size],
       ["status", statuses.size],
       ["task", tasks.size],
+      ["vip", vips.size],
+      ["drain", drains.size],
     ];
   }),
   counter(

@@ -1,4 +1,6 @@
+import { NetError } from "../../lib/error.ts";
 import { VERSION } from "../version.ts";
+import { type DnsState, hostEntries, queryBody, recordStream, serviceEntries, zonesBody } from "./dns.ts";
 import { factPage } from "./facts.ts";
 import { healthBody } from "./health.ts";
 import { METRICS_TYPE, type MetricsPage } from "./metrics.ts";
@@ -7,9 +9,14 @@ import { deleteAgents, forgetNodes, overlayAgentOverlay, overlayMasterState } fr
 import { readQuery } from "./query.ts";
 import type { ApiState } from "./state.ts";
 import { taskPage } from "./tasks.ts";
+import { vipEntries } from "./vips.ts";
+
+export const JSON_TYPE = "application/json; charset=utf-8";
 
 /** What a route is asked. */
 export interface Question {
+  /** What stands in the path where the route has `{name}`, decoded; empty where it has nothing. */
+  readonly name: string;
   readonly query: URLSearchParams;
   /** The parsed JSON of a POST; undefined otherwise. */
   readonly body: unknown;
@@ -17,9 +24,9 @@ export interface Question {
 
 export interface Answer {
   readonly status: number;
-  /** An object or list is sent as JSON, text as it is. */
-  readonly body: object | string;
-  /** Of a text. */
+  /** An object or list is sent as JSON, text and streams as they are. */
+  readonly body: object | string | ReadableStream<Uint8Array>;
+  /** Of a text or stream. */
   readonly contentType?: string;
   /** Besides those that every answer has. */
   readonly headers?: Readonly<Record<string, string>>;
@@ -27,6 +34,7 @@ export interface Answer {
 
 export interface Route {
   readonly method: "GET" | "POST";
+  /** With `{name}` at its end it is the route of every path that goes on from there with one segment. */
   readonly path: string;
   /** Throws, or rejects with, a NetError when the question can't be answered. */
   readonly answer: (question: Question) => Answer | Promise<Answer>;
@@ -50,12 +58,37 @@ export function routes(state: ApiState, metrics: MetricsPage): readonly Route[] 
       return good(nodeEntries(state));
     }),
     post("/v1/nodes/forget", (body) => forgetNodes(state, body)),
+    get("/v1/vips", ({ query }) => {
+      const body = JSON.stringify(vipEntries(state.vips(), state.now(), query));
+      const etag = new Bun.CryptoHasher("sha1").update(body).digest("base64");
+      return { status: 200, body, contentType: JSON_TYPE, headers: { ETag: etag } };
+    }),
     get("/v1/tasks", ({ query }) => good(taskPage(state, query))),
     get("/v1/facts", ({ query }) => good(factPage(state, query))),
     get(
       "/v1/version",
       plain(() => ({ Service: "dcos-net", Version: VERSION })),
     ),
+    get("/v1/hosts/{name}", ({ name, query }) => {
+      readQuery(query, []);
+      return good(hostEntries(dnsOf(state), name));
+    }),
+    get("/v1/services/{name}", ({ name, query }) => {
+      readQuery(query, []);
+      return good(serviceEntries(dnsOf(state), name));
+    }),
+    get("/v1/records", ({ query }) => {
+      readQuery(query, []);
+      return { status: 200, body: recordStream(dnsOf(state)), contentType: JSON_TYPE };
+    }),
+    get("/v1/dns/zones", async ({ query }) => {
+      readQuery(query, []);
+      return good(await zonesBody(dnsOf(state)));
+    }),
+    get("/v1/dns/query", ({ query }) => {
+      const { name = "", type } = readQuery(query, ["name", "type"]);
+      return good(queryBody(state, dnsOf(state), name, type));
+    }),
     get("/health", ({ query }) => {
       readQuery(query, []);
       const body = healthBody(state);
@@ -74,6 +107,13 @@ export function routes(state: ApiState, metrics: MetricsPage): readonly Route[] 
     ),
     ...all,
   ];
+}
+
+function dnsOf({ dns }: ApiState): DnsState {
+  const found = dns();
+  if (found !== undefined) return found;
+  const [tried, said] = ["ask the DNS server of this node", "it is switched off (setting dns)"];
+  throw new NetError("unavailable", { tried, said, remedy: "set dns to on, and start the agent again" });
 }
 
 function get(path: string, answer: Route["answer"]): Route {

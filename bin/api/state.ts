@@ -7,6 +7,9 @@ import type { Registry } from "../../overlay/leader/registry.ts";
 import type { StatusOf } from "../../overlay/leader/state-json.ts";
 import type { OverlayMetrics } from "../../overlay/metric.ts";
 
+import type { RunningVips } from "../l4lb/start.ts";
+import type { DnsState } from "./dns.ts";
+
 /**
  * What the HTTP API is handed of a running agent: what it knows, as plain data, and the one thing that it may be asked
  * to do. Every function answers at once from memory, with what is so at that moment.
@@ -27,6 +30,10 @@ export interface ApiState {
   readonly statusOf: StatusOf;
   readonly overlay: () => OwnOverlayState;
   readonly gossip: () => GossipState;
+  /** The DNS server of this node; undefined when it is switched off. */
+  readonly dns: () => DnsState | undefined;
+  /** Undefined where virtual IPs are off. */
+  readonly vips: () => RunningVips | undefined;
   /** The task sources that this node runs. */
   readonly sources: () => Iterable<SourceState>;
   /**

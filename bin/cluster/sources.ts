@@ -40,9 +40,9 @@ const SOURCES: readonly ((options: SourceOptions) => Source | undefined)[] = [
       ? undefined
       : fileSource({ directory: config.task_dir, agent, files, watch: watchDirectory, clock, random }),
   ({ config, agent, clock, random }) =>
-    config.docker_socket === ""
-      ? undefined
-      : dockerSource({ engine: dockerEngine(config.docker_socket, DOCKER_LIMIT_MS), agent, clock, random }),
+    config.docker_tasks === "on"
+      ? dockerSource({ engine: dockerEngine(config.docker_socket, DOCKER_LIMIT_MS), agent, clock, random })
+      : undefined,
   mesosAgentSource,
   mesosMasterSource,
 ];

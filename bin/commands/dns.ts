@@ -11,12 +11,13 @@ import { systemClock } from "../../lib/clock.ts";
 import { jsonLog, type Log } from "../../lib/log.ts";
 import type { App } from "../app.ts";
 import { checked, many, numberFrom } from "../checked.ts";
+import { TABLE_BYTES } from "../dns/agent-dns.ts";
 import { parseForwardZone, parseUpstream, startForwarder } from "../dns/forwarding.ts";
 import { ownAddresses } from "../dns/own-addresses.ts";
+import { defaultWorkers } from "../dns/settings.ts";
 import { taskView } from "../dns/task-view.ts";
-
-/** Memory reserved for the names that workers answer by themselves; only what is used is taken. */
-export const TABLE_BYTES = 1 << 30;
+import { addDnsQueries } from "./dns-query.ts";
+import { addDnsHost } from "./dns-resolvconf.ts";
 
 interface Options {
   readonly listen: readonly Endpoint[];
@@ -53,11 +54,8 @@ export function addDns(program: Command, app: App): void {
 Logs one JSON object a line on standard output. SIGTERM and SIGINT end it.`,
     )
     .action((options: Options) => serve(app, options));
-}
-
-/** One for each processor but one, which is for the programs that ask. */
-export function defaultWorkers(): number {
-  return Math.min(8, Math.max(1, navigator.hardwareConcurrency - 1));
+  addDnsQueries(dns, app);
+  addDnsHost(dns, app);
 }
 
 async function serve(app: App, options: Options): Promise<void> {

@@ -1,8 +1,9 @@
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import { NetError } from "../../lib/error.ts";
 import { type App, EXIT } from "../app.ts";
 import { checked, many, numberFrom } from "../checked.ts";
 import { containerEnvironment, containerOf, findProgram, runContainer, stopContainer } from "../lab/container.ts";
+import { dockerEnvironment } from "../lab/docker.ts";
 import { labDown } from "../lab/down.ts";
 import { inNamespace, type LabContext, labNames, nodeOf, openLab } from "../lab/lab.ts";
 import { checkName } from "../lab/layout.ts";
@@ -52,6 +53,7 @@ interface UpOptions {
   readonly masters?: number;
   readonly zk?: boolean;
   readonly static?: boolean;
+  readonly docker?: boolean;
 }
 
 function addUp(lab: Command, app: App): void {
@@ -69,8 +71,9 @@ function addUp(lab: Command, app: App): void {
     .option("--masters <count>", "how many hosts are masters (default 1; 3 with --zk)", numberFrom(1, MOST_NODES))
     .option("--zk", "start a real ZooKeeper, in which the masters keep what they hand out")
     .option("--static", "no gossip and no masters: every agent reads the same nodes file")
+    .option("--docker", "a Docker engine on every host, for `lab exec --node HOST -- docker ...`")
     .action(async (options: UpOptions, self: Command) => {
-      const { lab: name, nodes, overlay: overlays = [], ipv4Only = false, zk = false } = options;
+      const { lab: name, nodes, overlay: overlays = [], ipv4Only = false, zk = false, docker = false } = options;
       const { masters = zk ? 3 : 1 } = options;
       const isStatic = options.static === true;
       if (isStatic && (zk || options.masters !== undefined)) self.error("error: a static lab has no masters");
@@ -79,7 +82,8 @@ function addUp(lab: Command, app: App): void {
       const interrupt = (by: NodeJS.Signals) =>
         stop.abort(new NetError("unavailable", { tried: `bring up lab ${name}`, said: `stopped by ${by}` }));
       process.on("SIGINT", interrupt).on("SIGTERM", interrupt).on("SIGHUP", interrupt);
-      await labUp(contextOf(app), { name, nodes, overlays, ipv4Only, cluster, signal: stop.signal });
+      const { signal } = stop;
+      await labUp(contextOf(app), { name, nodes, overlays, ipv4Only, cluster, docker, signal });
       app.out.line(`lab ${name} is up`);
     });
 }
@@ -90,6 +94,7 @@ interface RunOptions {
   readonly name: string;
   readonly overlay: string;
   readonly publish?: readonly PortMapping[];
+  readonly task?: string;
   readonly vip?: readonly string[];
   readonly attach?: boolean;
   readonly json?: boolean;
@@ -104,7 +109,12 @@ function addRun(lab: Command, app: App): void {
     .option("--lab <name>", "name of the lab", labName, DEFAULT_LAB)
     .option("--overlay <name>", "the overlay to attach it to", DEFAULT_OVERLAY)
     .option("--publish <port>", "[ADDRESS:]HOST:CONTAINER[/PROTOCOL]; may be repeated", many(parsePublish))
-    .option("--vip <label>", "virtual IP that it serves, kept as a label; may be repeated", many(String))
+    .option(
+      "--task <name>",
+      "name of its task; several containers may have one (default: the container's name)",
+      containerName,
+    )
+    .option("--vip <label>", "virtual IP that it serves, NAME:PORT; may be repeated", many(parseVip))
     .option("--attach", "show the command's output and stop the container when it ends")
     .option("--json", "print JSON")
     .argument("<command...>", "what to run in the container, after --")
@@ -113,7 +123,7 @@ function addRun(lab: Command, app: App): void {
       const opened = openLab(context.root, options.lab);
       const { name, overlay, publish = [], vip: vips = [], attach = false, json = false } = options;
       const node = nodeOf(opened, options.node);
-      const container = { name, node, overlay, command, publish, vips, attach };
+      const container = { name, task: options.task ?? name, node, overlay, command, publish, vips, attach };
       const { record, exited } = await runContainer(context, opened, container);
       if (attach) {
         app.exitCode = await untilEnd(exited);
@@ -125,6 +135,13 @@ function addRun(lab: Command, app: App): void {
         ...publish.map((port) => `${formatPort(port)} of ${node.name} leads to it`),
       ]);
     });
+}
+
+/** A label such as `/shop:80`; the port is also that of the container. */
+function parseVip(label: string): string {
+  const port = Number(/^.+:([1-9]\d{0,4})$/.exec(label)?.[1]);
+  if (port <= 65_535) return label;
+  throw new InvalidArgumentError("a name or address and a port are needed, such as shop:80");
 }
 
 /** The status of a command in the foreground. Ctrl-C is for the command; we stay to clean up after it. */
@@ -156,15 +173,13 @@ function addExec(lab: Command, app: App): void {
       if ((name === undefined) === (node === undefined)) self.error("error: give either --name or --node");
       const context = contextOf(app);
       const opened = openLab(context.root, labName);
-      const place =
-        name === undefined
-          ? nodeOf(opened, node ?? "").netns
-          : containerOf(context.files, opened, name).attachment.netns;
+      const host = name === undefined ? nodeOf(opened, node ?? "") : undefined;
+      const place = host?.netns ?? containerOf(context.files, opened, name ?? "").attachment.netns;
       const program = findProgram(command, opened.layout);
       const child = await inNamespace(context.kernel, place, (inside) =>
         inside.enter(() =>
           Bun.spawn([program, ...command.slice(1)], {
-            env: containerEnvironment(opened.layout, name ?? node ?? ""),
+            env: { ...containerEnvironment(opened.layout, name ?? node ?? ""), ...dockerEnvironment(host) },
             stdio: ["inherit", "inherit", "inherit"],
           }),
         ),

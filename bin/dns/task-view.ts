@@ -1,16 +1,19 @@
+import type { NodeFact } from "../../facts/fact.ts";
 import { changesFromGossip } from "../../facts/gossiped.ts";
 import { publishingSink } from "../../facts/publish-source.ts";
 import { Publisher } from "../../facts/publisher.ts";
 import { fileSource } from "../../facts/sources/file.ts";
 import { watchDirectory } from "../../facts/sources/file-watch.ts";
 import { FactView } from "../../facts/view.ts";
+import { formatIp } from "../../lib/address.ts";
 import { systemClock } from "../../lib/clock.ts";
 import type { Files } from "../../lib/files.ts";
 import type { Log } from "../../lib/log.ts";
+import type { Cluster, ClusterNode } from "../../overlay/cluster.ts";
 
 export interface TaskViewOptions {
-  /** Directory of task definitions. */
-  readonly directory: string;
+  /** Directory of task definitions; undefined: no tasks. */
+  readonly directory: string | undefined;
   readonly node: string;
   /** Addresses of this node, canonical text, best first. */
   readonly addresses: readonly string[];
@@ -18,11 +21,18 @@ export interface TaskViewOptions {
   readonly log: Log;
 }
 
-/** A view of this node alone with the tasks that a directory of files defines: names without a cluster. */
-export function taskView({ directory, node, addresses, files, log }: TaskViewOptions): {
+const NO_WISH = { allocateSubnet: false, mesosBridge: false, dockerBridge: false };
+
+/** What there is to say of nodes and tasks without gossip. */
+export interface TaskView {
   readonly view: FactView;
+  /** Takes the other nodes from a static cluster, in the place of those of the cluster before. */
+  show(cluster: Cluster): void;
   stop(): Promise<void>;
-} {
+}
+
+/** A view with this node's tasks as a directory of files defines them: names without gossip. */
+export function taskView({ directory, node, addresses, files, log }: TaskViewOptions): TaskView {
   const view = new FactView();
   const onRefused = (error: Error): void => log.warn("task refused", { error: error.message });
   const publisher = new Publisher({
@@ -31,19 +41,47 @@ export function taskView({ directory, node, addresses, files, log }: TaskViewOpt
     write: (values) => view.apply(changesFromGossip(node, values, onRefused)),
   });
   const speaks = { agents: [node] };
-  const wish = { allocateSubnet: false, mesosBridge: false, dockerBridge: false };
-  const body = { name: node, role: "agent" as const, addresses, wish, versions: {}, speaks };
+  const body = { name: node, role: "agent" as const, addresses, wish: NO_WISH, versions: {}, speaks };
   publisher.put({ kind: "node", key: node, body });
   publisher.flush();
   const agent = { id: node, addresses };
-  const source = fileSource({
-    directory,
-    agent,
-    files,
-    watch: watchDirectory,
-    clock: systemClock,
-    random: Math.random,
-  });
-  source.start(publishingSink(publisher, onRefused));
-  return { view, stop: () => source.stop() };
+  const times = { clock: systemClock, random: Math.random };
+  const source = directory && fileSource({ directory, agent, files, watch: watchDirectory, ...times });
+  if (source) source.start(publishingSink(publisher, onRefused));
+  const others = new OtherNodes(view, node);
+  return {
+    view,
+    show: (cluster) => others.show(cluster),
+    stop: async () => void (source && (await source.stop())),
+  };
+}
+
+/** The nodes of a static cluster as facts that they would have told themselves. */
+class OtherNodes {
+  readonly #view: FactView;
+  readonly #self: string;
+  #names: ReadonlySet<string> = new Set();
+  #version = 0;
+
+  constructor(view: FactView, self: string) {
+    this.#view = view;
+    this.#self = self;
+  }
+
+  show({ nodes }: Cluster): void {
+    const others = nodes.filter(({ name }) => name !== this.#self);
+    const before = this.#names;
+    this.#names = new Set(others.map(({ name }) => name));
+    const version = ++this.#version;
+    this.#view.apply([
+      ...[...before.difference(this.#names)].map((owner) => ({ type: "owner", owner, liveness: "forgotten" }) as const),
+      ...others.map((node) => ({ type: "put", fact: nodeFact(node, version) }) as const),
+    ]);
+  }
+}
+
+function nodeFact({ name, address, address6 }: ClusterNode, version: number): NodeFact {
+  const addresses = [address, address6].flatMap((ip) => (ip === undefined ? [] : formatIp(ip)));
+  const body = { name, role: "agent" as const, addresses, wish: NO_WISH, versions: {}, speaks: { agents: [] } };
+  return { kind: "node", owner: name, key: name, version, observedAt: Date.now(), body };
 }

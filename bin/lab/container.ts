@@ -6,6 +6,7 @@ import { endProcesses, netnsIdentity, type ProcessId, processesIn, processOf } f
 import { inNamespace, type Lab, type LabContext, locked } from "./lab.ts";
 import { type ContainerLayout, containerLayout, type LabLayout, type NodeLayout, nodeLayout } from "./layout.ts";
 import { type Attachment, attach, detach, type PortMapping, pluginConfigs } from "./runtime.ts";
+import { removeTaskFile, writeTaskFile } from "./task-file.ts";
 
 const IFNAME = "eth0";
 const GRACE_MS = 2000;
@@ -20,7 +21,7 @@ export interface ContainerRecord {
   readonly overlay: string;
   readonly command: readonly string[];
   readonly publish: readonly PortMapping[];
-  /** Virtual IPs that the container is to be a backend of: kept as a label. */
+  /** Virtual IPs that the container is a backend of: labels `<name or address>:<port>`. */
   readonly vips: readonly string[];
   readonly attachment: Attachment;
   /** Absent while the container is being made. */
@@ -31,6 +32,8 @@ export interface ContainerRecord {
 export interface RunOptions {
   readonly name: string;
   readonly node: NodeLayout;
+  /** Name of its task. */
+  readonly task: string;
   readonly overlay: string;
   readonly command: readonly string[];
   readonly publish: readonly PortMapping[];
@@ -109,6 +112,14 @@ async function make(
     });
     if (!options.attach) child.unref();
     const started = processOf(child.pid);
+    const task = {
+      container: options.name,
+      name: options.task,
+      addresses,
+      publish: options.publish,
+      vips: options.vips,
+    };
+    writeTaskFile(files, options.node.tasks, task);
     const record = { ...planned, addresses, ...(started === undefined ? {} : { process: started }) };
     writeRecord(files, place, record);
     return { record, exited: child.exited };
@@ -138,8 +149,10 @@ export async function stopContainer(context: LabContext, lab: Lab, name: string)
   });
 }
 
-async function remove({ kernel }: LabContext, layout: LabLayout, record: ContainerRecord): Promise<void> {
+async function remove({ kernel, files }: LabContext, layout: LabLayout, record: ContainerRecord): Promise<void> {
   const node = nodeLayout(layout, record.node);
+  // First the name goes, then what it leads to.
+  removeTaskFile(files, node.tasks, record.name);
   const place = containerLayout(node, record.name);
   const identity = netnsIdentity(place.netns);
   const inside = new Set(identity === undefined ? [] : [identity]);

@@ -1,6 +1,7 @@
 import { readFileSync, rmSync } from "node:fs";
 import { hasErrno, NetError } from "../../lib/error.ts";
 import { endProcesses, netnsIdentity, processesIn } from "../process.ts";
+import { removeCgroups } from "./cgroup.ts";
 import { type LabContext, labNames, locked } from "./lab.ts";
 import { labLayout } from "./layout.ts";
 
@@ -26,6 +27,7 @@ export async function labDown(context: LabContext, name: string): Promise<LabRem
   return locked(context, layout, async () => {
     const namespaces = mountsBelow(layout.dir);
     const processes = await endAll(namespaces, name);
+    await removeCgroups(context.files, layout);
     for (const path of namespaces) context.kernel.deleteNetns(path);
     rmSync(layout.dir, { recursive: true, force: true });
     removeIfEmpty(context, context.root);

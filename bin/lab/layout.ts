@@ -39,6 +39,8 @@ export interface NodeLayout {
   readonly agentLog: string;
   /** One line for each call of a CNI plugin. */
   readonly cniLog: string;
+  /** Everything of the host's Docker engine, where it has one. */
+  readonly docker: string;
   readonly containers: string;
 }
 
@@ -91,6 +93,7 @@ export function nodeLayout(lab: LabLayout, name: string): NodeLayout {
     leases: `${dir}/leases`,
     agentLog: `${dir}/agent.log`,
     cniLog: `${dir}/cni.log`,
+    docker: `${dir}/docker`,
     containers: `${dir}/containers`,
   };
 }

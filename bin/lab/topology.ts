@@ -78,7 +78,8 @@ function badOverlay(spec: string, said: string): NetError {
   });
 }
 
-function overlaysOf(overlays: readonly LabOverlay[], ipv4Only: boolean): readonly LabOverlay[] {
+/** The overlays asked for, or the one of a lab that asks for none; without IPv6 in an IPv4-only lab. */
+export function overlaysOf(overlays: readonly LabOverlay[], ipv4Only: boolean): readonly LabOverlay[] {
   const wanted = overlays.length > 0 ? overlays : [DEFAULT_OVERLAY];
   return ipv4Only ? wanted.map(({ subnet6: _, prefix6: __, ...overlay }) => overlay) : wanted;
 }
@@ -90,8 +91,8 @@ export function nodesFileOf(nodes: readonly LabNode[], overlays: readonly LabOve
   return `${JSON.stringify({ overlays: overlaysOf(overlays, ipv4Only), nodes: indexed }, null, 2)}\n`;
 }
 
-/** Content of the overlay configuration of a lab (`dcos_overlay_network`), with the same overlays and tunnel endpoints as
- *  {@link nodesFileOf} gives. */
+/** Content of the overlay configuration of a lab (`dcos_overlay_network`), with the same overlays and tunnel endpoints
+ *  as {@link nodesFileOf} gives. */
 export function overlayNetworkFileOf(overlays: readonly LabOverlay[], ipv4Only: boolean): string {
   const { vtep_subnet, vtep_subnet6, vtep_mac_oui } = DEFAULT_NETWORK;
   const endpoints = ipv4Only ? { vtep_subnet, vtep_mac_oui } : { vtep_subnet, vtep_subnet6, vtep_mac_oui };

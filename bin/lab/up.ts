@@ -7,6 +7,7 @@ import { parseNodesFile } from "../../overlay/nodes-file.ts";
 import { count } from "../output.ts";
 import { isAlive, type ProcessId, processOf } from "../process.ts";
 import { healthOf, readStatus } from "../status-file.ts";
+import { dockerSettings, requireDocker, startEngines } from "./docker.ts";
 import { labDown } from "./down.ts";
 import { inNamespace, type LabContext, type LabRecord, locked } from "./lab.ts";
 import { type LabLayout, labLayout, type NodeLayout, nodeLayout } from "./layout.ts";
@@ -18,6 +19,7 @@ import {
   labNodes,
   nodesFileOf,
   overlayNetworkFileOf,
+  overlaysOf,
   UNDERLAY_PREFIX,
 } from "./topology.ts";
 import { requireZooKeeper, startZooKeeper, ZOOKEEPER_URL } from "./zookeeper.ts";
@@ -36,6 +38,8 @@ export interface LabUpOptions {
   readonly ipv4Only: boolean;
   /** Undefined for a static cluster. */
   readonly cluster: LabCluster | undefined;
+  /** Every host has a Docker engine of its own. */
+  readonly docker: boolean;
   /** Ends the work; what was made is taken down again. */
   readonly signal: AbortSignal;
 }
@@ -46,6 +50,7 @@ export interface LabUpOptions {
  *  anything is made. */
 export async function labUp(context: LabContext, options: LabUpOptions): Promise<void> {
   const { files, out } = context;
+  const { overlays, ipv4Only } = options;
   const layout = labLayout(context.root, options.name);
   const nodes = labNodes(options.nodes, options.ipv4Only);
   const plan = planCluster(layout, nodes, options);
@@ -63,6 +68,7 @@ export async function labUp(context: LabContext, options: LabUpOptions): Promise
       }
       const agents = await Promise.all(nodes.map((node) => startAgent(context, layout, node, plan.settings(node))));
       await Promise.all(agents.map((agent) => converged(context, agent, nodes.length - 1, options.signal)));
+      if (options.docker) await startEngines(context, layout, nodes, overlaysOf(overlays, ipv4Only), options.signal);
       files.replace(layout.record, `${JSON.stringify(record, null, 2)}\n`);
     });
   } catch (error) {
@@ -87,9 +93,11 @@ function planCluster(layout: LabLayout, nodes: readonly LabNode[], options: LabU
   // Its parser also checks what the overlays and the hosts' addresses have to do with each other.
   const nodesFile = nodesFileOf(nodes, overlays, ipv4Only);
   parseNodesFile(nodesFile, "the topology asked for");
+  if (options.docker) requireDocker();
+  const docker = (node: LabNode) => (options.docker ? dockerSettings(nodeLayout(layout, node.name)) : {});
   if (cluster === undefined) {
     const file = { path: layout.nodesFile, content: nodesFile, mode: 0o644 };
-    return { files: [file], settings: () => ({ nodes_file: layout.nodesFile }) };
+    return { files: [file], settings: (node) => ({ nodes_file: layout.nodesFile, ...docker(node) }) };
   }
   checkMasters(nodes.length, cluster);
   if (cluster.zooKeeper) requireZooKeeper();
@@ -101,7 +109,7 @@ function planCluster(layout: LabLayout, nodes: readonly LabNode[], options: LabU
       { path: layout.secret, content: `${secret}\n`, mode: 0o600 },
       { path: layout.overlayNetwork, content: network, mode: 0o644 },
     ],
-    settings: (node) => memberSettings(layout, nodes, cluster, node),
+    settings: (node) => ({ ...memberSettings(layout, nodes, cluster, node), ...docker(node) }),
   };
 }
 
@@ -122,7 +130,6 @@ function memberSettings(
     overlay_network_file: layout.overlayNetwork,
     overlay_store: zooKeeper ? ZOOKEEPER_URL : "file",
     overlay_subnets: "yes",
-    task_dir: place.tasks,
   };
 }
 
@@ -222,8 +229,15 @@ async function startAgent(
 ): Promise<StartedAgent> {
   const { kernel, files, executable } = context;
   const place = nodeLayout(layout, node.name);
-  const own = { node: node.name, run_dir: place.runDir, cni_dir: place.cniDir, data_dir: place.leases };
-  const config = { ...own, lab_dir: context.root, ...settings };
+  const own = {
+    node: node.name,
+    run_dir: place.runDir,
+    cni_dir: place.cniDir,
+    data_dir: place.leases,
+    task_dir: place.tasks,
+  };
+  // Hosts share the machine's control groups, so that only what works in their own namespaces tells them apart.
+  const config = { ...own, lab_dir: context.root, dns: "on", l4lb: "nftables", ...settings };
   files.replace(place.config, `${JSON.stringify(config, null, 2)}\n`);
   const log = openSync(place.agentLog, "a", 0o644);
   try {

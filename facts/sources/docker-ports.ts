@@ -1,5 +1,5 @@
 import { ShapeError } from "../shape.ts";
-import type { Protocol, TaskPort } from "../task.ts";
+import { balanceOf, type Protocol, type TaskPort } from "../task.ts";
 
 /** One port of a container before its labels are known. */
 export interface ContainerPort {
@@ -37,6 +37,7 @@ export function containerPorts(map: PortMap, reachable: (hostIp: string) => bool
  *
  * - `VIP_<anything>=<name or address>:<port>` puts a virtual IP on the port that `VIP_<anything>.port=8080/tcp` names;
  *   else on the only port of the container; else on those with the number of the virtual IP's own port.
+ * - `L4LB_SCHEDULER`, `L4LB_AFFINITY` and `L4LB_WEIGHT` say how the virtual IPs of all its ports balance.
  * - `dcos.port.8080/tcp=<name>` names a port (`/tcp` may be left out).
  *
  * A port that a label names need not be exposed. Throws a ShapeError that names the label.
@@ -59,12 +60,14 @@ export function labelledPorts(ports: readonly ContainerPort[], labels: Readonly<
       for (const port of at(portName(label, label.slice(PORT_NAME.length)))) port.name = value;
     }
   }
+  const balance = balanceOf((name) => labels[name]);
   return drafts.sort(byNumber).map(({ protocol, container, host, name, vips }) => ({
     protocol,
     ...(host !== undefined && { host }),
     container,
     ...(name !== undefined && { name }),
     vips: [...vips].sort(),
+    ...(balance !== undefined && vips.size > 0 && { balance }),
   }));
 }
 

@@ -1,6 +1,16 @@
 import { LIMIT } from "../limit.ts";
-import { ipText, list, maybe, object, oneOf, type Parser, ShapeError, text, textSet } from "../shape.ts";
-import type { Health, NetworkMode, Protocol, Runtime, Task, TaskAddress, TaskPort, TaskState } from "../task.ts";
+import { integer, ipText, list, maybe, object, oneOf, type Parser, ShapeError, text, textSet } from "../shape.ts";
+import type {
+  Health,
+  NetworkMode,
+  PortBalance,
+  Protocol,
+  Runtime,
+  Task,
+  TaskAddress,
+  TaskPort,
+  TaskState,
+} from "../task.ts";
 import { portNumber, protocol } from "../task-shape.ts";
 import { type LocalAgent, localFrameworkId, nodePorts, publishedPorts } from "./agent.ts";
 
@@ -14,6 +24,10 @@ interface PortDefinition {
   readonly container?: number;
   readonly host?: number;
   readonly vips?: readonly string[];
+  readonly scheduler?: "wlc" | "rr" | "sh" | "mh";
+  /** Seconds. */
+  readonly affinity?: number;
+  readonly weight?: number;
 }
 
 interface TaskDefinition {
@@ -46,6 +60,9 @@ const port = object<PortDefinition>(
     container: maybe(portNumber),
     host: maybe(portNumber),
     vips: maybe(textSet(vipLabel, LIMIT.vips)),
+    scheduler: maybe(oneOf("wlc", "rr", "sh", "mh")),
+    affinity: maybe(integer(0, 86_400)),
+    weight: maybe(integer(0, 65_535)),
   },
   "strict",
 );
@@ -118,9 +135,20 @@ function portOf(definition: PortDefinition, mode: NetworkMode, at: string): Task
   if (container === undefined && host === undefined) throw new ShapeError(at, "needs 'container' or 'host'");
   if (mode === "host" && container !== undefined && host !== undefined && container !== host)
     throw new ShapeError(at, "has two port numbers, but a task in host mode has only those of its node");
-  const shared = { protocol: definition.protocol ?? "tcp", ...(name !== undefined && { name }), vips };
+  const balance = balanceOfPort(definition);
+  const shared = {
+    protocol: definition.protocol ?? "tcp",
+    ...(name !== undefined && { name }),
+    vips,
+    ...(balance !== undefined && { balance }),
+  };
   if (mode === "host") return { ...shared, container: container ?? host ?? 0 };
   return { ...shared, ...(host !== undefined && { host }), ...(container !== undefined && { container }) };
+}
+
+function balanceOfPort({ scheduler, affinity, weight }: PortDefinition): PortBalance | undefined {
+  const said = Object.entries({ scheduler, affinity, weight }).filter(([, value]) => value !== undefined);
+  return said.length === 0 ? undefined : Object.fromEntries(said.map(([name, value]) => [name, String(value)]));
 }
 
 /** `<name or address>:<port>`, split at the last colon as DC/OS does. */

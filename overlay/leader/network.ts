@@ -1,15 +1,8 @@
-import type { Family, Prefix } from "../../lib/address.ts";
-import { NetError } from "../../lib/error.ts";
-import type { Overlay, OverlayRange } from "../cluster.ts";
-import { isObject, Section } from "../section.ts";
-import {
-  bridgeName,
-  type NamedPrefix,
-  overlapProblems,
-  overlayNameProblem,
-  rangeProblems,
-  unusableProblem,
-} from "../subnet.ts";
+import type { Prefix } from "../../lib/address.ts";
+import type { Overlay } from "../cluster.ts";
+import { LARGEST_MTU, LEAST_MTU, overlaySpaces, readOui, readOverlays, readPool } from "../network-keys.ts";
+import { isObject, refusal, Section } from "../section.ts";
+import { overlapProblems } from "../subnet.ts";
 
 /** The leader's configuration: what DC/OS calls `dcos_overlay_network`. */
 export interface OverlayNetwork {
@@ -24,11 +17,6 @@ export interface OverlayNetwork {
 }
 
 const NETWORK_KEYS = ["vtep_subnet", "vtep_subnet6", "vtep_mac_oui", "vtep_mtu", "overlays"] as const;
-const OVERLAY_KEYS = ["name", "subnet", "prefix", "subnet6", "prefix6", "enabled", "isolated"] as const;
-const MOST_OVERLAYS = 64;
-const MOST_PROBLEMS_SHOWN = 20;
-const LEAST_MTU = 552;
-const LARGEST_MTU = 65_535;
 
 /** What DC/OS installs when its operator says nothing. */
 export const DEFAULT_NETWORK = {
@@ -59,7 +47,12 @@ export function parseOverlayNetwork(value: unknown, source = "dcos_overlay_netwo
   const vtepSubnet6 = readPool(section, "vtep_subnet6", 6);
   const macOui = readOui(section);
   const vtepMtu = section.integer("vtep_mtu", LEAST_MTU, LARGEST_MTU);
-  const { overlays, spaces } = readOverlays(section);
+  const definitions = readOverlays(section) ?? [];
+  if (Array.isArray(value["overlays"]) && value["overlays"].length === 0) {
+    section.problem("overlays", "must list at least one overlay; to take one out of use give it enabled: false");
+  }
+  const overlays = definitions.map(({ overlay }) => overlay);
+  const spaces = overlaySpaces(definitions);
   if (vtepSubnet !== undefined) spaces.push({ key: "vtep_subnet", prefix: vtepSubnet });
   if (vtepSubnet6 !== undefined) spaces.push({ key: "vtep_subnet6", prefix: vtepSubnet6 });
   problems.push(...overlapProblems(spaces));
@@ -79,101 +72,9 @@ export function parseOverlayNetworkText(text: string, source: string): OverlayNe
   return parseOverlayNetwork(value, source);
 }
 
-/** Reads one pool of tunnel endpoints. The hardware address carries 24 bits of the IPv4 endpoint, so a wider pool
- *  would give two nodes one hardware address. */
-function readPool(section: Section, key: string, family: Family): Prefix | undefined {
-  const prefix = section.network(key, family);
-  if (prefix === undefined) return undefined;
-  const unusable = unusableProblem(prefix);
-  if (unusable !== undefined) section.problem(key, unusable);
-  const [widest, narrowest] = family === 4 ? [8, 30] : [0, 126];
-  if (prefix.length < widest || prefix.length > narrowest) {
-    section.problem(key, `must be /${widest} to /${narrowest}, not /${prefix.length}`);
-  }
-  return prefix;
-}
-
-function readOui(section: Section): string | undefined {
-  const text = section.text("vtep_mac_oui");
-  if (text === undefined) return undefined;
-  const oui = /^([0-9a-f]{2}:[0-9a-f]{2}:[0-9a-f]{2}):00:00:00$/.exec(text.toLowerCase())?.[1];
-  if (oui === undefined) {
-    return section.problem("vtep_mac_oui", "must be three bytes and three zeros, such as 70:B3:D5:00:00:00");
-  }
-  // The lowest bit of the first byte marks group addresses, which no device can own (IEEE 802).
-  if ((Number.parseInt(oui.slice(0, 2), 16) & 1) === 1) {
-    return section.problem("vtep_mac_oui", "must not be a group address: make the first byte even");
-  }
-  return oui;
-}
-
-function readOverlays(section: Section): { overlays: Overlay[]; spaces: NamedPrefix[] } {
-  const overlays: Overlay[] = [];
-  const spaces: NamedPrefix[] = [];
-  const owners = new Map<string, string>();
-  const sections = section.sections("overlays", MOST_OVERLAYS) ?? [];
-  if (section.has("overlays") && sections.length === 0) {
-    section.problem("overlays", "must list at least one overlay; to take one out of use give it enabled: false");
-  }
-  for (const each of sections) {
-    each.allow(OVERLAY_KEYS);
-    const name = readName(each, owners);
-    const v4 = readRange(each, "subnet", "prefix", 4);
-    const v6 = readRange(each, "subnet6", "prefix6", 6);
-    if (!each.has("subnet") && !each.has("subnet6")) each.problem("subnet", "or subnet6 is required");
-    const enabled = each.flag("enabled") ?? true;
-    const isolated = each.flag("isolated") ?? false;
-    if (v4 !== undefined) spaces.push({ key: each.path("subnet"), prefix: v4.subnet });
-    if (v6 !== undefined) spaces.push({ key: each.path("subnet6"), prefix: v6.subnet });
-    if (name !== undefined) overlays.push({ name, v4, v6, isolated, enabled });
-  }
-  return { overlays, spaces };
-}
-
-/** `owners` says which name has taken a name or a bridge device. */
-function readName(section: Section, owners: Map<string, string>): string | undefined {
-  section.required("name");
-  const name = section.text("name");
-  if (name === undefined) return undefined;
-  const problem = overlayNameProblem(name);
-  if (problem !== undefined) return section.problem("name", `${JSON.stringify(name)} ${problem}`);
-  const device = bridgeName("m", name);
-  const owner = owners.get(device);
-  if (owner === name) return section.problem("name", `"${name}" is used twice: rename one of them`);
-  if (owner !== undefined) {
-    return section.problem("name", `"${name}" and "${owner}" would share the bridge ${device}: rename one of them`);
-  }
-  owners.set(device, name);
-  return name;
-}
-
-function readRange(section: Section, key: string, lengthKey: string, family: Family): OverlayRange | undefined {
-  const subnet = section.network(key, family);
-  const nodeLength = section.integer(lengthKey, 0, family === 4 ? 32 : 128);
-  if (section.has(key) !== section.has(lengthKey)) {
-    const [missing, present] = section.has(key) ? [lengthKey, key] : [key, lengthKey];
-    return section.problem(missing, `is required beside ${present}`);
-  }
-  if (subnet === undefined || nodeLength === undefined) return undefined;
-  const range = { subnet, nodeLength };
-  for (const problem of rangeProblems(range)) section.problem(key, problem);
-  return range;
-}
-
 function requireVtepSubnet6(section: Section, overlays: readonly Overlay[]): void {
   const names = overlays.filter(({ v6 }) => v6 !== undefined).map(({ name }) => name);
   if (names.length > 0 && !section.has("vtep_subnet6")) {
     section.problem("vtep_subnet6", `is required, because ${names.join(", ")} has IPv6 addresses`);
   }
-}
-
-function refusal(source: string, problems: readonly string[]): NetError {
-  const distinct = [...new Set(problems)];
-  const shown = distinct.slice(0, MOST_PROBLEMS_SHOWN);
-  const more = distinct.length - shown.length;
-  return new NetError("invalid", {
-    tried: `use ${source}`,
-    said: `${shown.join("; ")}${more > 0 ? `; and ${more} more problems` : ""}`,
-    remedy: "correct the keys named; the present configuration stays in force",
-  });
 }

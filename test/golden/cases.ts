@@ -178,6 +178,14 @@ export const CASES: readonly GoldenCase[] = [
     operation: route("add", { dst: parsePrefix("10.8.0.0/16"), dev: "v1", scope: "host", table: 1000 }),
   },
   {
+    command: "ip route replace local 11.0.0.1/32 dev v1 table local",
+    operation: route("replace", { dst: parsePrefix("11.0.0.1/32"), dev: "v1", local: true, table: 255 }),
+  },
+  {
+    command: "ip -6 route replace local fd01:c::1/128 dev v1 table local",
+    operation: route("replace", { dst: parsePrefix("fd01:c::1/128"), dev: "v1", local: true, table: 255 }),
+  },
+  {
     command: "ip route append 10.1.0.0/24 dev v1",
     operation: route("append", { dst: parsePrefix("10.1.0.0/24"), dev: "v1" }),
   },

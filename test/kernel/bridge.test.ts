@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { expect } from "chai";
 import { type FailurePoint, type FakeKernel, openFake } from "../../kernel/fake.ts";
 import { openLinux } from "../../kernel/linux.ts";
+import { needsRoot } from "../support/needs-root.ts";
 import { type Fixture, openFixture } from "./fixture.ts";
 import { BridgeBench, bridgeSuite } from "./suite-bridge.ts";
 
@@ -66,11 +67,6 @@ describe("the bridge plugin on a kernel in memory", () => {
 
 describe("the bridge plugin on the kernel of this machine", function () {
   this.timeout(20_000);
-  before(function () {
-    if (process.getuid?.() !== 0) {
-      console.log("      skipped: making network namespaces needs root");
-      this.skip();
-    }
-  });
+  before(needsRoot);
   bridgeSuite(realFixture);
 });

@@ -7,6 +7,7 @@ import { openFake } from "../../kernel/fake.ts";
 import type { Kernel, Operation } from "../../kernel/kernel.ts";
 import { openLinux } from "../../kernel/linux.ts";
 import { NetError } from "../../lib/error.ts";
+import { needsRoot } from "../support/needs-root.ts";
 import { openFixture, snapshot, textOf } from "./fixture.ts";
 import {
   address,
@@ -186,12 +187,7 @@ function linesOnlyIn(inMemory: object, onLinux: object): string[] {
 
 describe("the kernel in memory, beside the kernel of this machine", function () {
   this.timeout(RUNS * 2000);
-  before(function () {
-    if (process.getuid?.() !== 0) {
-      console.log("      skipped: making network namespaces needs root");
-      this.skip();
-    }
-  });
+  before(needsRoot);
 
   it("does and refuses the same, whatever it is told", () => {
     const folder = mkdtempSync(join(tmpdir(), "dcos-net-differential-"));

@@ -2,9 +2,10 @@ import { expect } from "chai";
 import { openFake } from "../../kernel/fake.ts";
 import { parseIp } from "../../lib/address.ts";
 import { hasErrno } from "../../lib/error.ts";
-import { openFixture } from "./fixture.ts";
+import { type Fixture, openFixture } from "./fixture.ts";
 import { add, address, bridge, set, up, veth } from "./operations.ts";
 import { kernelSuite } from "./suite.ts";
+import { ipvsCases } from "./suite-ipvs.ts";
 
 describe("the kernel in memory", () => {
   kernelSuite(() => {
@@ -13,6 +14,30 @@ describe("the kernel in memory", () => {
       const local = parseIp("127.0.0.1");
       const ports = { sourcePort: 40000 + (port % 1000), destinationPort: port, replySourcePort: port };
       kernel.addFlow({ protocol: 17, source: local, destination: local, replySource: local, ...ports });
+    });
+  });
+
+  describe("IPVS", () => {
+    let fixture: Fixture | undefined;
+    beforeEach(() => {
+      fixture = openFixture(openFake(), "/run/netns", () => undefined);
+    });
+    ipvsCases(() => {
+      if (fixture === undefined) throw new Error("no namespace outside a test");
+      return fixture;
+    });
+
+    it("a kernel without it says so, and one with few modules too", () => {
+      const { ipvs } = openFake({ schedulers: [] });
+      expect(() => ipvs.services()).to.throw("none");
+      const few = openFake({ schedulers: ["wlc"] });
+      const key = { protocol: 6, ip: parseIp("11.0.0.1"), port: 80 };
+      const settings = { persistence: 0, onePacket: false, schedulerFlags: 0 };
+      const outcome = few.ipvs.attempt([
+        { do: "service.add", service: { ...key, ...settings, scheduler: "mh" } },
+        { do: "service.add", service: { ...key, ...settings, scheduler: "wlc" } },
+      ]);
+      expect(outcome.map((error) => hasErrno(error, "ENOENT"))).to.deep.equal([true, false]);
     });
   });
 

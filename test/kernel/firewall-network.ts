@@ -6,6 +6,7 @@ import type { Kernel, Operation } from "../../kernel/kernel.ts";
 import { openLinux } from "../../kernel/linux.ts";
 import { parseIp, parsePrefix } from "../../lib/address.ts";
 import type { Files } from "../../lib/files.ts";
+import { Namespaces } from "../support/namespaces.ts";
 import { eventually } from "./fixture.ts";
 
 /** A host with a bridge and two containers on it, and a machine outside that knows no way to the containers:
@@ -32,25 +33,18 @@ const SILENCE_MS = 400;
 export function openFirewallNetwork(): FirewallNetwork {
   const folder = mkdtempSync(join(tmpdir(), "dcos-net-firewall-"));
   const machine = openLinux();
-  const undo: (() => void)[] = [() => rmSync(folder, { recursive: true }), () => machine.close()];
+  const namespaces = new Namespaces(machine, folder);
   const space = (name: string) => {
-    const path = `${folder}/${name}`;
-    machine.createNetns(path);
-    undo.push(() => machine.deleteNetns(path));
-    const netns = machine.openNetns(path);
-    if (netns === undefined) throw new Error(`no namespace at ${path}`);
-    const kernel = machine.within(netns);
-    undo.push(() => {
-      kernel.close();
-      netns.close();
-    });
+    const { kernel, netns } = namespaces.open(name);
     // Duplicate address detection would keep link-local addresses, and with them all of IPv6, waiting for a second.
     kernel.setSysctl("net/ipv6/conf/default/accept_dad", "0");
     kernel.apply([{ do: "link.set", dev: "lo", set: { up: true } }]);
     return { kernel, netns };
   };
   const close = () => {
-    for (const step of undo.reverse()) step();
+    namespaces.close();
+    machine.close();
+    rmSync(folder, { recursive: true });
   };
   try {
     const [host, web, job, outside] = [space("host"), space("web"), space("job"), space("outside")];

@@ -9,6 +9,7 @@ import { MASQUERADE, masqueradeEntries } from "../../cni/masquerade.ts";
 import { HOST_PORTS, type HostPortsRequest, hostPortsEntries } from "../../cni/portmap-rules.ts";
 import { parseIp, parsePrefix } from "../../lib/address.ts";
 import { NetError } from "../../lib/error.ts";
+import { needsRoot } from "../support/needs-root.ts";
 import {
   askTcp,
   askUdp,
@@ -75,11 +76,7 @@ describe("the firewall on this machine's kernel", function () {
   ];
   const nobody = ["no answer", "no answer"];
 
-  before(function () {
-    if (process.getuid?.() === 0) return;
-    console.log("      skipped: making network namespaces needs root");
-    this.skip();
-  });
+  before(needsRoot);
   beforeEach(async () => {
     net = openFirewallNetwork();
     servers.push(

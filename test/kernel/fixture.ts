@@ -1,8 +1,9 @@
 import { expect } from "chai";
 import { describeOperation } from "../../kernel/encode.ts";
-import type { Kernel, Netns, Operation, Route } from "../../kernel/kernel.ts";
+import type { Kernel, Operation, Route } from "../../kernel/kernel.ts";
 import { formatIp, formatPrefix, type Ip, type Prefix } from "../../lib/address.ts";
 import { NetError } from "../../lib/error.ts";
+import { type Machine, type Namespace, Namespaces } from "../support/namespaces.ts";
 
 /** An empty network namespace, real or in memory, and what a test needs around it. */
 export interface Fixture {
@@ -12,15 +13,10 @@ export interface Fixture {
   /** Where the namespace is mounted. */
   readonly path: string;
   /** One more empty namespace of the same machine; it goes with the fixture. */
-  another(): { readonly kernel: Kernel; readonly netns: Netns; readonly path: string };
+  another(): Namespace;
   /** Sends a UDP datagram from 127.0.0.1 to 127.0.0.1, so that a flow is tracked (the loopback must be up). */
   sendUdp(port: number): void;
   close(): void;
-}
-
-/** A kernel whose namespaces are kernels of its own kind. */
-interface Machine<Inner extends Kernel> extends Kernel {
-  within(netns: Netns): Inner;
 }
 
 /** Makes namespaces below `folder` by the kernel interface itself. */
@@ -29,25 +25,14 @@ export function openFixture<Inner extends Kernel>(
   folder: string,
   sendUdp: (kernel: Inner, port: number) => void,
 ): Fixture {
-  const undo: (() => void)[] = [];
+  const namespaces = new Namespaces(machine, folder);
+  let count = 0;
   const another = () => {
-    const path = `${folder}/${undo.length}`;
-    machine.createNetns(path);
-    undo.push(() => machine.deleteNetns(path));
-    const netns = machine.openNetns(path);
-    if (netns === undefined) throw new Error(`no namespace at ${path}`);
-    const kernel = machine.within(netns);
-    undo.push(() => {
-      kernel.close();
-      netns.close();
-    });
-    return { kernel, netns, path };
+    count += 1;
+    return namespaces.open(String(count));
   };
   const { kernel, path } = another();
-  const close = () => {
-    for (const step of undo.reverse()) step();
-  };
-  return { kernel, machine, path, another, sendUdp: (port) => sendUdp(kernel, port), close };
+  return { kernel, machine, path, another, sendUdp: (port) => sendUdp(kernel, port), close: () => namespaces.close() };
 }
 
 /** Carries out the operation and expects this refusal: the errno, the words of the operation, and nothing changed. */
@@ -122,10 +107,4 @@ export function eventually(check: () => void): void {
       Bun.sleepSync(10);
     }
   }
-}
-
-/** Ends the running test as skipped, with the reason in its title, where the report looks for it. */
-export function skipBecause(context: Mocha.Context, reason: string): never {
-  if (context.test !== undefined) context.test.title += ` (skipped: ${reason})`;
-  return context.skip();
 }

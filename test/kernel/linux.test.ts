@@ -2,11 +2,20 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
+import { trySystemCall } from "../../kernel/ffi.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
+import { linkDelete } from "../../kernel/link.ts";
 import { openLinux } from "../../kernel/linux.ts";
+import { NETLINK_ROUTE, Netlink } from "../../kernel/netlink.ts";
+import { hasErrno } from "../../lib/error.ts";
+import { needsRoot } from "../support/needs-root.ts";
 import { openFixture } from "./fixture.ts";
 import { address, bridge } from "./operations.ts";
 import { kernelSuite } from "./suite.ts";
+
+/** asm-generic/socket.h. */
+const SOL_SOCKET = 1;
+const SO_RCVBUF = 8;
 
 /** The shell opens a socket by itself, inside the namespace in which it is born. */
 function sendUdp(kernel: Kernel, port: number): void {
@@ -16,12 +25,7 @@ function sendUdp(kernel: Kernel, port: number): void {
 
 describe("the kernel of this machine", function () {
   this.timeout(20_000);
-  before(function () {
-    if (process.getuid?.() !== 0) {
-      console.log("      skipped: making network namespaces needs root");
-      this.skip();
-    }
-  });
+  before(needsRoot);
 
   const open = () => {
     const folder = mkdtempSync(join(tmpdir(), "dcos-net-kernel-"));
@@ -47,6 +51,25 @@ describe("the kernel of this machine", function () {
       expect(Bun.spawnSync(["mkfifo", path]).exitCode).to.equal(0);
       expect(machine.openNetns(path)).to.equal(undefined);
     } finally {
+      close();
+    }
+  });
+
+  it("when answers of a batch are lost it has failed, and the next one is answered", () => {
+    const { kernel, close } = open();
+    const socket = kernel.enter(() => Netlink.open(NETLINK_ROUTE));
+    try {
+      // The least that the kernel gives: a few refusals fill it.
+      const descriptor: unknown = Reflect.get(socket, "descriptor");
+      if (typeof descriptor !== "number") throw new Error("a netlink socket has a descriptor");
+      trySystemCall("setsockopt", descriptor, SOL_SOCKET, SO_RCVBUF, new Uint8Array(4), 4);
+      const requests = Array.from({ length: 600 }, () => ({ message: linkDelete("none"), tried: () => "try" }));
+      const outcome = socket.transact(requests);
+      expect(outcome.slice(0, 512).every((error) => hasErrno(error, "ENOBUFS"))).to.equal(true);
+      expect(outcome.every((error) => error !== undefined)).to.equal(true);
+      expect(hasErrno(socket.transact(requests.slice(0, 1))[0], "ENODEV")).to.equal(true);
+    } finally {
+      socket.close();
       close();
     }
   });

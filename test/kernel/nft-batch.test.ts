@@ -5,6 +5,7 @@ import { masqueradeEntries } from "../../cni/masquerade.ts";
 import { hostPortsEntries } from "../../cni/portmap-rules.ts";
 import { encodeCommands } from "../../kernel/nft-batch.ts";
 import { parseIp, parsePrefix } from "../../lib/address.ts";
+import { needsRoot } from "../support/needs-root.ts";
 import { type FirewallNetwork, openFirewallNetwork, ruleset } from "./firewall-network.ts";
 
 const OWNER = { network: "dcos", containerId: "web-1", ifname: "eth0" };
@@ -42,11 +43,7 @@ describe("commands encoded for the kernel directly", function () {
   this.timeout(20_000);
   let net: FirewallNetwork;
 
-  before(function () {
-    if (process.getuid?.() === 0) return;
-    console.log("      skipped: making network namespaces needs root");
-    this.skip();
-  });
+  before(needsRoot);
   beforeEach(() => {
     net = openFirewallNetwork();
   });
@@ -104,7 +101,7 @@ describe("commands encoded for the kernel directly", function () {
     for (const command of [
       "add rule ip t c tcp dport 80 accept",
       "add rule ip t c ip saddr { 10.0.0.0/8 } drop",
-      "add rule inet t c ip saddr 10.0.0.0/8 drop",
+      "add rule inet t c ip saddr 10.0.0.0/8 reject",
       "add set ip t s { type ipv4_addr; flags interval; }",
       "add set ip t s { type mark; }",
       "create element ip t missing { 10.0.0.1 }",

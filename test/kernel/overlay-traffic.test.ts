@@ -1,5 +1,6 @@
 import { expect } from "chai";
 import { parsePrefix } from "../../lib/address.ts";
+import { needsRoot } from "../support/needs-root.ts";
 import { type Container, type OverlayNetwork, openOverlayNetwork } from "../support/overlay-network.ts";
 import { testCluster } from "../support/overlay-suite.ts";
 import { eventually } from "./fixture.ts";
@@ -17,10 +18,7 @@ describe("packets in the overlay", function () {
   let closedThere: Container;
 
   before(function () {
-    if (process.getuid?.() !== 0) {
-      console.log("      skipped: making network namespaces needs root");
-      this.skip();
-    }
+    needsRoot.call(this);
     network = openOverlayNetwork(testCluster(3));
     here = network.container(1, "dcos", 1);
     there = network.container(2, "dcos", 1);

@@ -3,6 +3,7 @@ import type { PluginName } from "../../cni/names.ts";
 import { pluginFor } from "../../cni/plugins.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import { type CallInput, callPlugin, errorOf } from "../support/cni-host.ts";
+import { needsRoot } from "../support/needs-root.ts";
 import { askTcp, askUdp, type FirewallNetwork, openFirewallNetwork, ruleset, serve } from "./firewall-network.ts";
 
 /** The plugins that map ports, called in this process, on a host of its own with bridge `br0` (see
@@ -12,11 +13,7 @@ describe("the port plugins on this machine's kernel", function () {
   let net: FirewallNetwork;
   let undo: (() => void)[] = [];
 
-  before(function () {
-    if (process.getuid?.() === 0) return;
-    console.log("      skipped: making network namespaces needs root");
-    this.skip();
-  });
+  before(needsRoot);
   beforeEach(() => {
     net = openFirewallNetwork();
     undo = [() => net.close()];

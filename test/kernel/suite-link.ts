@@ -1,7 +1,8 @@
 import { expect } from "chai";
 import { parseIp } from "../../lib/address.ts";
 import { hasErrno } from "../../lib/error.ts";
-import { eventually, type Fixture, refuses, skipBecause } from "./fixture.ts";
+import { skipBecause } from "../support/needs-root.ts";
+import { eventually, type Fixture, refuses } from "./fixture.ts";
 import { add, address, bridge, down, remove, set, up, veth, vxlan } from "./operations.ts";
 
 /** Cases about links, bridges and their ports. */

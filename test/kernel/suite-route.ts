@@ -31,6 +31,29 @@ export function routeCases(current: () => Fixture): void {
     return kernel;
   };
 
+  it("a local route makes an address the host's own, and is listed apart", () => {
+    const kernel = pair();
+    kernel.apply([
+      route("replace", "11.0.0.1/32", { dev: "v0", table: 255, local: true }),
+      route("replace", "fd01:c::1/128", { dev: "v0", table: 255, local: true }),
+    ]);
+    const local = () => kernel.routes({ table: 255, dev: "v0", local: true }).map(routeText);
+    expect(local()).to.deep.equal([
+      "11.0.0.1/32 dev v0 local true onlink false protocol 3 scope host table 255",
+      "fd01:c::1/128 dev v0 local true onlink false protocol 3 scope global table 255",
+    ]);
+    expect(routesTo(kernel, "11.0.0.1/32", 255)).to.deep.equal([]);
+    kernel.apply([route("replace", "11.0.0.1/32", { dev: "v0", table: 255, local: true })]);
+    refuses(kernel, route("add", "11.0.0.1/32", { dev: "v0", table: 255, local: true }), "EEXIST");
+    refuses(kernel, route("add", "11.0.0.2/32", { dev: "v0", table: 255, local: true, scope: "link" }), "EINVAL");
+    refuses(kernel, route("delete", "11.0.0.2/32", { dev: "v0", table: 255, local: true }), "ESRCH");
+    kernel.apply([
+      route("delete", "11.0.0.1/32", { dev: "v0", table: 255, local: true }),
+      route("delete", "fd01:c::1/128", { dev: "v0", table: 255, local: true }),
+    ]);
+    expect(local()).to.deep.equal([]);
+  });
+
   it("a route has what it was given and what the kernel adds", () => {
     const kernel = pair();
     kernel.apply([

@@ -13,7 +13,7 @@ const EXECUTABLE = fileURLToPath(new URL("../../dist/dcos-net", import.meta.url)
 export const IMAGE = "busybox:test";
 
 /** Overlays of the test cluster: two nodes, both families, and one that is closed. */
-const CLUSTER = {
+export const CLUSTER = {
   overlays: [
     { name: "dcos", subnet: "9.0.0.0/8", prefix: 24, subnet6: "fd01:b::/64", prefix6: 80 },
     { name: "closed", subnet: "10.64.0.0/16", prefix: 24, isolated: true },
@@ -26,6 +26,8 @@ const CLUSTER = {
 
 export interface DockerNodeOptions {
   readonly liveRestore?: boolean;
+  /** Without it there is no engine, and the test calls the plugin in its place. */
+  readonly engine?: boolean;
 }
 
 /** Node `n1` of a cluster, with a Docker engine and our agent as its plugin, in a machine of its own that is gone when
@@ -49,17 +51,24 @@ export class DockerNode {
     const machine = await Machine.start(plugins);
     const node = new DockerNode(machine, plugins, options);
     try {
-      await writeImage(machine);
       await machine.write(NODES_FILE, JSON.stringify(CLUSTER));
       await machine.start(agentCommand("n2", "off", "ip netns exec internet"));
-      await node.startEngine();
-      await node.docker("import", ROOTFS_TAR, IMAGE);
+      if (options.engine !== false) {
+        await writeImage(machine);
+        await node.startEngine();
+        await node.docker("import", ROOTFS_TAR, IMAGE);
+      }
       await node.startAgent();
       return node;
     } catch (error) {
       await node.stop();
       throw error;
     }
+  }
+
+  /** Gives both agents another cluster, in the form of {@link CLUSTER}. */
+  async changeCluster(cluster: object): Promise<void> {
+    await this.machine.write(NODES_FILE, JSON.stringify(cluster));
   }
 
   async startEngine(): Promise<void> {
@@ -111,6 +120,13 @@ export class DockerNode {
     const url = `http://plugin/${method}`;
     const options = ["--silent", "--max-time", "20", "--unix-socket", PLUGIN_SOCKET, "--data-binary", "@-"];
     return (await this.machine.run(["curl", ...options, url], { stdin: data })).stdout;
+  }
+
+  /** True when the plugin answers Docker's first call, asked from outside of the machine. */
+  async answers(): Promise<boolean> {
+    const unix = this.machine.path(PLUGIN_SOCKET);
+    const response = await fetch("http://plugin/Plugin.Activate", { method: "POST", unix }).catch(() => undefined);
+    return response?.status === 200;
   }
 
   /** Runs the command line client and gives what it prints; throws when it fails. */
@@ -225,7 +241,7 @@ function agentCommand(node: string, docker: "on" | "off", prefix: string): strin
     DCOS_NET_CNI_DIR: `/run/cni-${node}`,
     DCOS_NET_DATA_DIR: `/var/lib/leases-${node}`,
     DCOS_NET_DOCKER: docker,
-    DCOS_NET_DOCKER_ENGINE_SOCKET: ENGINE_SOCKET,
+    DCOS_NET_DOCKER_SOCKET: ENGINE_SOCKET,
   };
   const env = Object.entries(settings).map(([key, value]) => `${key}=${value}`);
   const command = `echo $$; exec ${prefix} env ${env.join(" ")} ${EXECUTABLE} agent >>/run/agent-${node}.log 2>&1`;

@@ -11,9 +11,6 @@ import { systemClock } from "../../lib/clock.ts";
 
 const QUIET = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
-export const NETWORK = "1".repeat(64);
-export const ENDPOINT = "e".repeat(64);
-
 /** This node's part of the overlays in tests: one of both families, one of IPv4 only. */
 export const OVERLAYS: readonly DockerOverlay[] = [
   {

@@ -1,4 +1,13 @@
-import type { AssignmentFact, NodeFact, NodeVoice, StatusFact, TaskFact } from "../../facts/fact.ts";
+import {
+  type AssignmentFact,
+  type DrainFact,
+  type NodeFact,
+  type NodeVoice,
+  type StatusFact,
+  type TaskFact,
+  type VipFact,
+  vipKey,
+} from "../../facts/fact.ts";
 import { keyOfTask, type Task } from "../../facts/task.ts";
 
 /** A running task of the framework `marathon` on agent `S0`, with what a test says of it. */
@@ -72,4 +81,14 @@ export function assignmentFact(owner: string, node: string, epoch: number, numbe
 
 export function statusFact(owner: string, overlay: string, version = 1): StatusFact {
   return { kind: "status", owner, key: overlay, version, observedAt: 1000, body: { overlay, state: "ok" } };
+}
+
+/** The claim of node `owner` to an address for a named virtual IP. */
+export function vipFact(owner: string, name: string, address: string, since = 1000, version = 1): VipFact {
+  const body = { name, address, since };
+  return { kind: "vip", owner, key: vipKey(body), version, observedAt: 1000, body };
+}
+
+export function drainFact(owner: string, target: "node" | "task", id: string, since = 1000, version = 1): DrainFact {
+  return { kind: "drain", owner, key: `${target}/${id}`, version, observedAt: 1000, body: { target, id, since } };
 }

@@ -9,6 +9,7 @@ import { overlayKeeper } from "../../overlay/apply.ts";
 import type { Cluster } from "../../overlay/cluster.ts";
 import { newOverlayMetrics } from "../../overlay/metric.ts";
 import type { Desired } from "../../overlay/table.ts";
+import { Namespaces } from "./namespaces.ts";
 
 /** A namespace of the test network, and commands run inside it. */
 export interface Place {
@@ -43,23 +44,14 @@ interface Room extends Place {
 export function openOverlayNetwork(cluster: Cluster): OverlayNetwork {
   const folder = mkdtempSync(join(tmpdir(), "overlay-network-"));
   const machine = openLinux();
-  const undo: (() => void)[] = [];
+  const namespaces = new Namespaces(machine, folder);
   const room = (name: string): Room => {
-    const path = join(folder, name);
-    machine.createNetns(path);
-    undo.push(() => machine.deleteNetns(path));
-    const netns = machine.openNetns(path);
-    if (netns === undefined) throw new Error(`no namespace at ${path}`);
-    const kernel = machine.within(netns);
-    undo.push(() => {
-      kernel.close();
-      netns.close();
-    });
+    const { kernel, netns } = namespaces.open(name);
     kernel.apply([{ do: "link.set", dev: "lo", set: { up: true } }]);
     return { ...placeOf(kernel), netns };
   };
   const close = () => {
-    for (const step of undo.reverse()) step();
+    namespaces.close();
     machine.close();
     rmSync(folder, { recursive: true });
   };

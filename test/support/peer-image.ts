@@ -7,12 +7,17 @@ export const ROOTFS_TAR = "/run/test/rootfs.tar";
 
 /** A root file system of busybox and nothing else; the static build needs no libraries. */
 export async function writeImage(machine: Machine): Promise<void> {
-  await machine.script(`
-    mkdir -p ${ROOTFS}/bin ${ROOTFS}/etc ${ROOTFS}/proc ${ROOTFS}/sys ${ROOTFS}/dev ${ROOTFS}/tmp
-    cp "$(command -v busybox)" ${ROOTFS}/bin/busybox
-    for applet in sh httpd nc ping ping6 sleep cat mkdir; do ln -s busybox ${ROOTFS}/bin/$applet; done
-    tar -C ${ROOTFS} -cf ${ROOTFS_TAR} .
-  `);
+  await machine.script(imageScript(ROOTFS, ROOTFS_TAR));
+}
+
+/** The shell script that makes the directory and the tar. */
+export function imageScript(rootfs: string, tar: string): string {
+  return `
+    mkdir -p ${rootfs}/bin ${rootfs}/etc ${rootfs}/proc ${rootfs}/sys ${rootfs}/dev ${rootfs}/tmp
+    cp "$(command -v busybox)" ${rootfs}/bin/busybox
+    for applet in sh httpd nc ping ping6 sleep cat mkdir; do ln -s busybox ${rootfs}/bin/$applet; done
+    tar -C ${rootfs} -cf ${tar} .
+  `;
 }
 
 /** The command of a container that serves its own name on TCP port 80 over IPv4 and IPv6. */

@@ -23,9 +23,15 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 const SHIPPED = new Set(Object.keys(MAY_IMPORT));
 
 /** The files of each feature that may use the kernel; the others may know its types. */
-const KERNEL_USERS = new Set(["overlay/apply.ts", "dns/server.ts", "dns/fast/worker.ts", "dns/fast/workers.ts"]);
+const KERNEL_USERS = new Set([
+  "overlay/apply.ts",
+  "dns/apply.ts",
+  "dns/server.ts",
+  "dns/fast/worker.ts",
+  "dns/fast/workers.ts",
+]);
 const KERNEL_USING_FOLDERS = ["l4lb/dataplanes/"];
-const KERNEL_TYPES = new Set(["kernel/kernel.ts", "kernel/nftables.ts", "kernel/conntrack.ts"]);
+const KERNEL_TYPES = new Set(["kernel/kernel.ts", "kernel/nftables.ts", "kernel/conntrack.ts", "kernel/ipvs.ts"]);
 
 /** Features may know the types of facts, which are all that nodes tell each other. */
 const FACT_TYPES = new Set(["facts/fact.ts"]);
@@ -116,7 +122,7 @@ function importsBetweenRooms(files: readonly SourceFile[]): string[] {
     const from = roomOf(file.path);
     const to = roomOf(target);
     if (from === to || MAY_IMPORT[from]?.includes(to)) return undefined;
-    if (from === "overlay" && KERNEL_TYPES.has(target) && typeOnly) return undefined;
+    if (["overlay", "dns"].includes(from) && KERNEL_TYPES.has(target) && typeOnly) return undefined;
     if (["dns", "l4lb"].includes(from) && to === "facts" && typeOnly) return undefined;
     if (to === "kernel" && usesKernel(file.path)) return undefined;
     if (from === "overlay" && FACT_TYPES.has(target) && typeOnly) return undefined;

@@ -11,14 +11,18 @@ ${chains}}
 const CALL = "\t\tcounter packets 0 bytes 0 jump DCOS-NET\n";
 const chain = (bridge: string) => `
 \tchain DCOS-NET {
-\t\tiifname "${bridge}" counter packets 7 bytes 588 accept
 \t\toifname "${bridge}" counter packets 7 bytes 588 accept
+\t\toifname "docker0" counter packets 0 bytes 0 return
+\t\toifname "br-*" counter packets 1 bytes 84 return
+\t\tiifname "${bridge}" counter packets 7 bytes 588 accept
 \t}
 `;
 const RULES = (bridge: string) => [
   "flush chain ip filter DCOS-NET",
-  `add rule ip filter DCOS-NET iifname "${bridge}" counter accept`,
   `add rule ip filter DCOS-NET oifname "${bridge}" counter accept`,
+  'add rule ip filter DCOS-NET oifname "docker0" counter return',
+  'add rule ip filter DCOS-NET oifname "br-*" counter return',
+  `add rule ip filter DCOS-NET iifname "${bridge}" counter accept`,
 ];
 const JUMP = "add rule ip filter FORWARD counter jump DCOS-NET";
 

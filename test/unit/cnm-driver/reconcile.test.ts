@@ -2,7 +2,8 @@ import { expect } from "chai";
 import type { Engine, EngineNetwork, NetworkSpec } from "../../../cnm-driver/engine.ts";
 import { Reconciler } from "../../../cnm-driver/reconcile.ts";
 import { NetError } from "../../../lib/error.ts";
-import { DockerPlugin, ENDPOINT, NETWORK, OVERLAYS } from "../../support/docker-plugin.ts";
+import { ENDPOINT, NETWORK } from "../../support/docker-life.ts";
+import { DockerPlugin, OVERLAYS } from "../../support/docker-plugin.ts";
 
 const [DCOS] = OVERLAYS;
 if (DCOS === undefined) throw new Error("the first overlay of the tests is missing");

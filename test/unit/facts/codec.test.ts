@@ -5,7 +5,7 @@ import type { Fact } from "../../../facts/fact.ts";
 import { LIMIT } from "../../../facts/limit.ts";
 import type { Task } from "../../../facts/task.ts";
 import { NetError } from "../../../lib/error.ts";
-import { assignmentFact, nodeFact, sampleTask, statusFact, taskFact } from "../../support/facts.ts";
+import { assignmentFact, drainFact, nodeFact, sampleTask, statusFact, taskFact, vipFact } from "../../support/facts.ts";
 
 const SAMPLES: readonly Fact[] = [
   nodeFact("node-a", { agents: ["S0"], masterSince: 12, overlayEpoch: 3 }),
@@ -21,10 +21,22 @@ const SAMPLES: readonly Fact[] = [
         ports: [{ protocol: "udp", number: 53, scope: "host", name: "dns", network: "dcos" }],
       },
       addresses: [{ address: "fd01:b::2" }, { address: "9.0.1.6" }],
-      ports: [{ protocol: "tcp", host: 31_000, container: 80, vips: ["/a:80", "/b:81"] }],
+      ports: [
+        {
+          protocol: "tcp",
+          host: 31_000,
+          container: 80,
+          vips: ["/a:80", "/b:81"],
+          balance: { scheduler: "rr", affinity: "300", weight: "2" },
+        },
+      ],
       agentPorts: [31_000],
     }),
   ),
+  vipFact("node-a", "app.marathon", "11.171.172.79"),
+  vipFact("node-a", "api.hello-world.marathon", "fd01:c::1"),
+  drainFact("node-b", "node", "node-a"),
+  drainFact("node-b", "task", "F-0000/app.1"),
 ];
 
 const bytesOf = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));
@@ -103,7 +115,7 @@ describe("encodeFact and decodeFact", () => {
   });
 
   const REFUSED: readonly (readonly [string, readonly string[], unknown, RegExp])[] = [
-    ["an unknown kind", ["kind"], "vip", /kind: expected one of node, assignment, status, task/],
+    ["an unknown kind", ["kind"], "pod", /kind: expected one of node, assignment, status, task, vip, drain/],
     ["an inherited property as kind", ["kind"], "constructor", /kind: expected one of/],
     ["an owner with a slash", ["owner"], "a/b", /owner: is "a\/b"; expected a node id/],
     ["a version of 0", ["version"], 0, /version: expected a whole number 1 to/],

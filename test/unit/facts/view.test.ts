@@ -5,7 +5,7 @@ import type { Fact } from "../../../facts/fact.ts";
 import { keyOfTask, type Task } from "../../../facts/task.ts";
 import type { TrieMap } from "../../../facts/trie.ts";
 import { type FactChange, FactView, type Snapshot, type ViewDelta } from "../../../facts/view.ts";
-import { assignmentFact, nodeFact, sampleTask, statusFact, taskFact } from "../../support/facts.ts";
+import { assignmentFact, drainFact, nodeFact, sampleTask, statusFact, taskFact, vipFact } from "../../support/facts.ts";
 
 const put = (fact: Fact): FactChange => ({ type: "put", fact });
 const drop = ({ owner, kind, key }: Fact, version: number): FactChange => ({
@@ -118,6 +118,33 @@ describe("the view of a task that both its node and a master see", () => {
   });
 });
 
+describe("the view of a lost task", () => {
+  const lostOwner = (view: FactView): string | undefined => view.snapshot().lostTasks.get(keyOfTask(TASK))?.owner;
+
+  it("has what its unreachable node said last, until the node is back or forgotten", () => {
+    const view = viewOf(put(OWN), put(SPEAKER));
+    expect([ownerOf(view, TASK), lostOwner(view)]).to.deep.equal(["node-a", undefined]);
+    view.apply([judge("node-a", "unreachable")]);
+    expect([ownerOf(view, TASK), lostOwner(view)]).to.deep.equal([undefined, "node-a"]);
+    view.apply([judge("node-a", "alive")]);
+    expect([ownerOf(view, TASK), lostOwner(view)]).to.deep.equal(["node-a", undefined]);
+    view.apply([judge("node-a", "unreachable")]);
+    view.apply([judge("node-a", "forgotten")]);
+    expect([ownerOf(view, TASK), lostOwner(view)]).to.deep.equal([undefined, undefined]);
+  });
+
+  it("has nothing of a task that somebody alive shows, or says is gone", () => {
+    const view = viewOf(put(OWN), put(FROM_MASTER), judge("node-a", "unreachable"));
+    expect([ownerOf(view, TASK), lostOwner(view)]).to.deep.equal(["master-1", undefined]);
+    view.apply([drop(FROM_MASTER, 2)]);
+    expect(lostOwner(view)).to.equal("node-a");
+    view.apply([put(nodeFact("node-b", { agents: ["S0"] }))]);
+    expect(lostOwner(view)).to.equal(undefined);
+    view.apply([judge("node-b", "unreachable")]);
+    expect(lostOwner(view)).to.equal("node-a");
+  });
+});
+
 describe("the view", () => {
   it("shows two tasks when one task id is in two frameworks", () => {
     const other = sampleTask({ framework: { id: "F-0001", name: "marathon" } });
@@ -222,6 +249,12 @@ const anyFact: fc.Arbitrary<Fact> = fc.oneof(
   }),
   fc.record({ owner, version, node: owner }).map(({ owner, version, node }) => assignmentFact(owner, node, version)),
   fc.record({ owner, version }).map(({ owner, version }) => statusFact(owner, "dcos", version)),
+  fc.record({ owner, version }).map(({ owner, version }) => {
+    return vipFact(owner, "app.marathon", `11.0.0.${version}`, 1000, version);
+  }),
+  fc
+    .record({ owner, version })
+    .map(({ owner, version }) => drainFact(owner, "node", "node-a", 1000 + version, version)),
 );
 // An owner takes a fact back with a version that no fact has, or else one version would have two contents.
 const factChange: fc.Arbitrary<FactChange> = fc.oneof(
@@ -232,8 +265,8 @@ const verdict = fc
   .record({ owner, alive: fc.boolean() })
   .map(({ owner, alive }) => judge(owner, alive ? "alive" : "unreachable"));
 
-function contentOf({ nodes, assignments, statuses, tasks }: Snapshot): unknown {
-  return [nodes, assignments, statuses, tasks].map((table) => [...(table as TrieMap<unknown>)]);
+function contentOf({ generation: _, ...tables }: Snapshot): unknown {
+  return Object.values(tables).map((table) => [...(table as TrieMap<unknown>)]);
 }
 
 /** What a reader has that takes every delta, and checks that each fits what it has. */
@@ -261,6 +294,9 @@ function foldDelta(snapshot: Snapshot, delta: ViewDelta): Snapshot {
     assignments: fold(snapshot.assignments, delta.assignments),
     statuses: fold(snapshot.statuses, delta.statuses),
     tasks: fold(snapshot.tasks, delta.tasks),
+    lostTasks: fold(snapshot.lostTasks, delta.lostTasks),
+    vips: fold(snapshot.vips, delta.vips),
+    drains: fold(snapshot.drains, delta.drains),
   };
 }
 
@@ -316,7 +352,7 @@ describe("the view, whatever happens", () => {
     fc.assert(
       fc.property(fc.array(fc.oneof(factChange, verdict), { maxLength: 40 }), (changes) => {
         const view = viewOf(...changes, ...OWNERS.map((name) => judge(name, "forgotten")));
-        expect(contentOf(view.snapshot())).to.deep.equal([[], [], [], []]);
+        expect(contentOf(view.snapshot())).to.deep.equal(Array(7).fill([]));
         view.apply([put(FROM_MASTER), put(assignmentFact("master-1", "node-a", 1))]);
         expect([view.snapshot().tasks.size, view.snapshot().assignments.size]).to.deep.equal([1, 1]);
       }),

@@ -21,7 +21,7 @@ describe("the routes", () => {
 
   it("take only the parameters that they know", async () => {
     for (const { path, answer } of all) {
-      const question = { query: new URLSearchParams("nonsense=1"), body: undefined };
+      const question = { name: "web", query: new URLSearchParams("nonsense=1"), body: undefined };
       const said = await Promise.resolve()
         .then(() => answer(question))
         .then(

@@ -51,7 +51,11 @@ describe("the overlay configuration", () => {
     ["a name that is Docker's", { overlays: [{ ...OVERLAY, name: "bridge" }] }, /overlays\[0\]\.name: .*reserved/],
     ["a name with a slash", { overlays: [{ ...OVERLAY, name: "a/b" }] }, /overlays\[0\]\.name: .*must be letters/],
     ["a name with a quote", { overlays: [{ ...OVERLAY, name: "a'b" }] }, /overlays\[0\]\.name: .*must be letters/],
-    ["a name twice", { overlays: [OVERLAY, { ...OVERLAY, subnet: "10.0.0.0/8" }] }, /"dcos" is used twice/],
+    [
+      "a name twice",
+      { overlays: [OVERLAY, { ...OVERLAY, subnet: "10.0.0.0/8" }] },
+      /"dcos" is the name of overlays\[0\]\.name already/,
+    ],
     ["an overlay without addresses", { overlays: [{ name: "x" }] }, /overlays\[0\]\.subnet: or subnet6 is required/],
     [
       "a subnet without prefix",

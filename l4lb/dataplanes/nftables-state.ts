@@ -1,0 +1,149 @@
+import type { Kernel } from "../../kernel/kernel.ts";
+import type { NftRawElement } from "../../kernel/nftables.ts";
+import type { Family, Ip } from "../../lib/address.ts";
+import type { Service, ServiceKey } from "../service.ts";
+import {
+  addressKey,
+  addressOf,
+  digitsOf,
+  elementsOf,
+  identity,
+  keyOf,
+  ownerOf,
+  type Placed,
+  serviceOf,
+} from "./nftables-elements.ts";
+import { growthOf, L4LB_TABLE } from "./nftables-table.ts";
+import { readVipRoutes } from "./vip-device.ts";
+
+/** What the kernel has of our services. Services and addresses are known by their keys there (`ownerKey`,
+ *  `addressKey`). */
+export class NftablesState {
+  /** Services that stand as they should, by owner. */
+  readonly whole = new Map<string, Service>();
+  /** What was found of others, by owner: elements of some service that don't fit together. */
+  readonly damaged = new Map<string, Placed[]>();
+  /** Owners of each address. */
+  readonly #owners = new Map<string, Set<string>>();
+  /** Addresses in the sets of addresses. */
+  readonly addresses = new Set<string>();
+  /** Addresses with a route. */
+  readonly routes = new Set<string>();
+  /** Names of the table's sets and maps. */
+  readonly sets = new Set<string>();
+
+  /** All that is there, for comparison with what should be. Of a damaged service only the name is told, with itself as
+   *  its backend, which can't be wanted: so the plan puts it anew, or removes it. */
+  services(): Service[] {
+    const damaged = [...this.damaged.values()].flatMap((placed) => {
+      const key = nameOf(placed);
+      return key === undefined ? [] : [broken(key)];
+    });
+    return [...this.whole.values(), ...damaged];
+  }
+
+  /** Elements that the kernel has of a service. */
+  elements(owner: string): readonly Placed[] {
+    const service = this.whole.get(owner);
+    return this.damaged.get(owner) ?? (service === undefined ? [] : elementsOf(service));
+  }
+
+  put(owner: string, service: Service): void {
+    this.damaged.delete(owner);
+    this.whole.set(owner, service);
+    this.#own(owner, service.ip);
+    this.addresses.add(addressKey(service.ip));
+  }
+
+  delete(owner: string, ip: Ip): void {
+    this.damaged.delete(owner);
+    this.whole.delete(owner);
+    this.#owners.get(addressKey(ip))?.delete(owner);
+    if (!this.isOwned(ip)) this.#owners.delete(addressKey(ip));
+  }
+
+  isOwned(ip: Ip): boolean {
+    return (this.#owners.get(addressKey(ip))?.size ?? 0) > 0;
+  }
+
+  /** Takes in what was found of one owner. */
+  found(owner: string, family: Family, placed: Placed[]): void {
+    const service = serviceOf(family, placed);
+    const stands = service !== undefined && this.#stands(service) && isExactly(elementsOf(service), placed);
+    if (stands) this.whole.set(owner, service);
+    else this.damaged.set(owner, placed);
+    const key = service ?? nameOf(placed);
+    if (key !== undefined) this.#own(owner, key.ip);
+  }
+
+  #own(owner: string, ip: Ip): void {
+    const key = addressKey(ip);
+    const owners = this.#owners.get(key);
+    if (owners === undefined) this.#owners.set(key, new Set([owner]));
+    else owners.add(owner);
+  }
+
+  #stands({ ip }: Service): boolean {
+    return this.addresses.has(addressKey(ip)) && this.routes.has(addressKey(ip));
+  }
+}
+
+/** Reads all sets of the table, and the routes. A table that is missing has nothing. */
+export function readState(kernel: Kernel): NftablesState {
+  const state = new NftablesState();
+  for (const ip of readVipRoutes(kernel)) state.routes.add(addressKey(ip));
+  const outline = kernel.nftables.outline("inet", L4LB_TABLE);
+  for (const set of outline?.sets ?? []) state.sets.add(set);
+  const elements = (set: string) => kernel.nftables.rawElements("inet", L4LB_TABLE, set) ?? [];
+  for (const family of [4, 6] as const) {
+    for (const { key } of elements(`vips${family}`)) state.addresses.add(key);
+    const sets = [...state.sets].filter((set) => growthOf(set)?.family === family);
+    const found = grouped(family, [`services${family}`, `backends${family}`, ...sets], elements);
+    for (const [owner, placed] of found) state.found(owner, family, placed);
+  }
+  return state;
+}
+
+function grouped(
+  family: Family,
+  sets: readonly string[],
+  elements: (set: string) => readonly NftRawElement[],
+): Map<string, Placed[]> {
+  const found = new Map<string, Placed[]>();
+  for (const set of sets) {
+    for (const element of elements(set)) {
+      const owner = ownerOf(family, element.key);
+      const list = found.get(owner);
+      if (list === undefined) found.set(owner, [{ set, element }]);
+      else list.push({ set, element });
+    }
+  }
+  return found;
+}
+
+function isExactly(expected: readonly Placed[], placed: readonly Placed[]): boolean {
+  if (expected.length !== placed.length) return false;
+  const found = new Set(placed.map(identity));
+  return expected.every((each) => found.has(identity(each)));
+}
+
+/** Digits of a service's key with an IPv6 address; the longest key with an IPv4 address has 40. */
+const SHORTEST_KEY_6 = 48;
+
+/** Every element's key begins with that of its service. */
+function nameOf([first]: readonly Placed[]): ServiceKey | undefined {
+  if (first === undefined) return undefined;
+  const { key } = first.element;
+  return keyOf(key.length < SHORTEST_KEY_6 ? 4 : 6, key);
+}
+
+function broken(key: ServiceKey): Service {
+  const { ip, port } = key;
+  return { ...key, scheduler: "wlc", affinity: 0, backends: [{ ip, port, weight: 0 }] };
+}
+
+/** Addresses that the kernel knows and no service has. */
+export function idleAddresses(state: NftablesState): Ip[] {
+  const known = new Set([...state.addresses, ...state.routes]);
+  return [...known].map((key) => addressOf(key.length === digitsOf(4) ? 4 : 6, key)).filter((ip) => !state.isOwned(ip));
+}

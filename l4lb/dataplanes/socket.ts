@@ -1,0 +1,82 @@
+import { NetError } from "../../lib/error.ts";
+import type { Change, Dataplane, Foundation, ServiceCounters } from "../dataplane.ts";
+import type { Service } from "../service.ts";
+import { endBereft } from "./socket-end.ts";
+import { SocketFoundation, type SocketPlaces } from "./socket-foundation.ts";
+import { serviceKey } from "./socket-layout.ts";
+import { readCounters, readServices } from "./socket-read.ts";
+import { sweep } from "./socket-sweep.ts";
+import { writeChanges } from "./socket-write.ts";
+
+/** Virtual IPs by eBPF programs at the system calls of sockets: a connection to a service is made to a backend from
+ *  the start, so that its packets cost nothing. It reaches the processes of a control group, in whichever network
+ *  namespace they are. */
+export function openSocketDataplane(places: SocketPlaces): Dataplane {
+  return new SocketDataplane(new SocketFoundation(places));
+}
+
+class SocketDataplane implements Dataplane {
+  readonly kind = "socket";
+  readonly #missed = new Set<bigint>();
+  #broken: ReadonlySet<string> = new Set();
+
+  constructor(private readonly foundation: SocketFoundation) {}
+
+  prepare(): Foundation {
+    const made = this.foundation.prepare();
+    const maps = this.foundation.maps();
+    if (maps === undefined) return { made };
+    const { repaired, broken } = sweep(maps, this.#broken);
+    this.#broken = broken;
+    endBereft(maps, this.#missed, (service) => !broken.has(service));
+    return { made: [...made, ...repaired] };
+  }
+
+  read(): Service[] {
+    const maps = this.foundation.maps();
+    return maps === undefined ? [] : readServices(maps);
+  }
+
+  apply(changes: readonly Change[]): (Error | undefined)[] {
+    const maps = this.foundation.maps();
+    if (maps === undefined) return changes.map(() => unprepared());
+    const { outcome, bereft } = writeChanges(maps, changes);
+    if (bereft.length === 0) return outcome;
+    const concerned = new Set(bereft.map((index) => keyOf(changes[index])));
+    try {
+      endBereft(maps, this.#missed, (service) => concerned.has(service));
+    } catch (error) {
+      if (!(error instanceof NetError)) throw error;
+      for (const index of bereft) outcome[index] ??= error;
+    }
+    return outcome;
+  }
+
+  counters(): ServiceCounters[] {
+    const maps = this.foundation.maps();
+    return maps === undefined ? [] : readCounters(maps);
+  }
+
+  /** Connections stay: they are direct ones, and whatever carries virtual IPs next doesn't touch them. */
+  remove(): void {
+    this.foundation.remove();
+  }
+
+  close(): void {
+    this.foundation.close();
+  }
+}
+
+function unprepared(): NetError {
+  return new NetError("unavailable", {
+    tried: "change services of the socket data plane",
+    said: "its maps aren't there",
+    remedy: "prepare it first",
+  });
+}
+
+/** The service that a change is about, by its key in hexadecimal digits. */
+function keyOf(change: Change | undefined): string | undefined {
+  if (change === undefined) return undefined;
+  return serviceKey(change.do === "put" ? change.service : change.key).toHex();
+}

@@ -1,0 +1,53 @@
+import { fileURLToPath } from "node:url";
+import { runInUml } from "../support/uml.ts";
+import { IPVS_CASES, type IpvsRecordings } from "./ipvs-cases.ts";
+
+/** Records anew what `ipvsadm` sends to the kernel for each case: `bun test/golden/record-ipvs.ts`, with strace and
+ *  user-mode-linux installed. With the word `inside` it is the part that runs in user-mode Linux and prints. */
+
+/** Of linux/ip_vs.h and linux/genetlink.h: what isn't a question to the registry of families. */
+const GENL_ID_CTRL = 16;
+const IPVS_COMMANDS_THAT_CHANGE = new Set([1, 2, 3, 5, 6, 7]);
+
+function run(command: readonly string[]): { readonly stdout: string; readonly stderr: string } {
+  const { stdout, stderr } = Bun.spawnSync([...command], { timeout: 20_000 });
+  return { stdout: stdout.toString(), stderr: stderr.toString() };
+}
+
+/** Datagrams out of strace's dumps: lines such as ` | 00000  68 00 … 06  4c 14 …  h...L. |`. */
+function datagramsIn(trace: string): string[] {
+  const datagrams: string[] = [];
+  for (const line of trace.split("\n")) {
+    const dump = /^ \| ([0-9a-f]{5}) {2}((?:[0-9a-f]{2} {1,2}){1,16})/.exec(line);
+    if (dump === null) continue;
+    if (dump[1] === "00000") datagrams.push("");
+    datagrams.push((datagrams.pop() ?? "") + (dump[2] ?? "").replaceAll(" ", ""));
+  }
+  return datagrams;
+}
+
+function recordCase(command: string): { readonly command: string; readonly hex: string } {
+  const words = ["strace", "-e", "trace=sendmsg", "-e", "write=all", "ipvsadm", ...command.split(" ")];
+  const hex = datagramsIn(run(words).stderr).findLast((each) => {
+    const bytes = Uint8Array.fromHex(each);
+    return (bytes[4] ?? 0) !== GENL_ID_CTRL && IPVS_COMMANDS_THAT_CHANGE.has(bytes[16] ?? 0);
+  });
+  if (hex === undefined) throw new Error(`ipvsadm ${command} sent no change`);
+  return { command, hex };
+}
+
+if (process.argv[2] === "inside") {
+  const version = run(["ipvsadm", "--version"]).stdout.split("(")[0]?.trim() ?? "";
+  const recordings = IPVS_CASES.map(({ command }) => recordCase(command));
+  console.log(JSON.stringify({ version, recordings } satisfies IpvsRecordings));
+} else {
+  const lines: string[] = [];
+  const status = await runInUml({
+    command: [process.execPath, "test/golden/record-ipvs.ts", "inside"],
+    onLine: (line) => lines.push(line),
+  });
+  if (status !== 0) throw new Error(lines.join("\n"));
+  const found: IpvsRecordings = JSON.parse(lines.join(""));
+  await Bun.write(fileURLToPath(new URL("ipvsadm.json", import.meta.url)), `${JSON.stringify(found, undefined, 2)}\n`);
+  console.log(`${found.recordings.length} messages of ${found.version}`);
+}
