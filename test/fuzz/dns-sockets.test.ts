@@ -86,9 +86,14 @@ describe(`the DNS server, sent ${PACKETS} mutated packets over UDP and TCP (SEED
           } catch {
             // A question that the other implementation can't read is echoed.
           }
-          self.send(mutated(answer, random), port, address);
-          self.send(answer, port, address);
+          try {
+            self.send(mutated(answer, random), port, address);
+            self.send(answer, port, address);
+          } catch {
+            // The kernel tells of an asker that has gone when the next one is answered.
+          }
         },
+        error() {},
       },
     });
     stops.push(() => upstream.close());
@@ -107,7 +112,7 @@ describe(`the DNS server, sent ${PACKETS} mutated packets over UDP and TCP (SEED
       socket: {
         data(_, bytes) {
           answers++;
-          expect(isReadable(bytes)).to.equal(true);
+          expect(isReadable(bytes), bytes.toHex()).to.equal(true);
           expect((bytes[2] ?? 0) & 0x80, "a response").to.equal(0x80);
           const isControl = bytes[0] === 0xff && bytes[1] === 0xff;
           if (isControl && decoded(bytes).answers?.length === 1) control.resolve();
