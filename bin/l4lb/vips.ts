@@ -8,6 +8,7 @@ import { type PublishedName, PublishedNames } from "../../l4lb/published.ts";
 import type { ServiceChange } from "../../l4lb/rows.ts";
 import { type Service, serviceName } from "../../l4lb/service.ts";
 import { VipTable } from "../../l4lb/table.ts";
+import type { KernelView } from "../../l4lb/trace.ts";
 import { equalIp, type Ip, parseIp } from "../../lib/address.ts";
 import type { Cancel, Clock } from "../../lib/clock.ts";
 import { messageOf } from "../../lib/error.ts";
@@ -138,6 +139,16 @@ export class Vips {
 
   isNamed(name: string, ip: Ip): boolean {
     return this.#names.has(name, ip.family);
+  }
+
+  /** Reads what the kernel has now, and puts back what services need and is missing; what is wrong with services is
+   *  left to the next comparison, which is asked for. Throws a NetError when the kernel can't be read. */
+  examine(): KernelView {
+    const { dataplane } = this.chosen;
+    const { made } = dataplane.prepare();
+    const services = new Map(dataplane.read().map((service) => [serviceName(service), service]));
+    this.#loop.request();
+    return { problem: this.#failure, missing: made, services };
   }
 
   /** Asks for a comparison with the kernel. */
