@@ -62,7 +62,15 @@ export function traceVip(question: VipQuestion, input: VipTraceInput): VipTrace 
   const rows = [...input.table.rows].filter((row) => isNamed(row, short));
   const meant = rows.filter(({ vip }) => fits(vip, question));
   if (meant.length === 0) return { hops: [absence(short, question, rows, input)], rows: [] };
-  return { hops: inOrder(meant.flatMap((row) => rowHops(row, input))), rows: meant };
+  const rivals = tryParseIp(short) === undefined ? [] : conflictsAt(meant, input.table);
+  return { hops: inOrder([...rivals, ...meant.flatMap((row) => rowHops(row, input))]), rows: meant };
+}
+
+/** Virtual IPs without name that would be at this address, too, and aren't. */
+function conflictsAt(rows: readonly VipRow[], table: VipTable): TraceHop[] {
+  const services = rows.map(({ service }) => `, ${serviceName(service)};`);
+  const texts = [...table.rows.conflicts()].filter((text) => services.some((service) => text.includes(service)));
+  return texts.map((text) => fail("address", text));
 }
 
 const ORDER: readonly TraceHop["hop"][] = ["label", "task", "address", "name", "kernel", "route", "backend"];

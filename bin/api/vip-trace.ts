@@ -29,9 +29,10 @@ export interface VipTraceBody {
 /** The walk from a virtual IP's labels to the kernel of this node. Parameters: `name`, a name or address; `port` and
  *  `protocol`. Throws a NetError `unavailable` where there are no virtual IPs. */
 export function vipTraceBody(state: ApiState, query: URLSearchParams): VipTraceBody {
+  const question = readQuestion(query);
   const vips = currentVips(state.vips());
   const snapshot = state.facts();
-  const { hops, rows } = traceVip(readQuestion(query), {
+  const { hops, rows } = traceVip(question, {
     table: vips.table,
     tasks: [...snapshot.tasks.values(), ...snapshot.lostTasks.values()],
     nodeOf: (id) => snapshot.nodes.get(id),

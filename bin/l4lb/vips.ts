@@ -1,6 +1,7 @@
 import type { VipFact } from "../../facts/fact.ts";
 import type { FactView } from "../../facts/view.ts";
 import { refusalError, VipKeeper } from "../../l4lb/apply.ts";
+import type { ServiceCounters } from "../../l4lb/dataplane.ts";
 import { newVipMetrics, type VipMetrics } from "../../l4lb/metric.ts";
 import type { NameKey } from "../../l4lb/names.ts";
 import { type ClaimWord, OwnClaims } from "../../l4lb/own-claims.ts";
@@ -30,6 +31,8 @@ const GAP_PER_PASS = 100;
 const LEAST_GAP_MS = 200;
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 4000;
+/** How old counters may be, milliseconds. */
+const COUNTERS_MS = 5000;
 const REPAIRS_KEPT = 20;
 const OBJECTS_NAMED = 20;
 
@@ -82,6 +85,7 @@ export class Vips {
   #failure: string | undefined;
   #repairs: readonly VipRepair[] = [];
   #nextPass: Cancel | undefined;
+  #carried: { readonly at: number; readonly counters: readonly ServiceCounters[] } | undefined;
 
   constructor(options: VipsOptions) {
     const { chosen, settings, node, addresses, view, clock, random } = options;
@@ -139,6 +143,25 @@ export class Vips {
 
   isNamed(name: string, ip: Ip): boolean {
     return this.#names.has(name, ip.family);
+  }
+
+  /** What services and backends have carried; nothing when the kernel can't tell. Read anew after a while only, since
+   *  it costs as much as there are services and connections. */
+  carried(): readonly ServiceCounters[] {
+    const at = this.#options.clock.monotonic();
+    if (this.#carried === undefined || at - this.#carried.at > COUNTERS_MS) {
+      this.#carried = { at, counters: this.#readCounters() };
+    }
+    return this.#carried.counters;
+  }
+
+  #readCounters(): readonly ServiceCounters[] {
+    try {
+      return this.chosen.dataplane.counters();
+    } catch (error) {
+      this.#options.log.warn("counters of virtual IPs not read", { problem: messageOf(error) });
+      return [];
+    }
   }
 
   /** Reads what the kernel has now, and puts back what services need and is missing; what is wrong with services is
