@@ -191,6 +191,12 @@ export const SCHEMA = {
   dns_aliases: text("", "names of your own below thisdcos.directory: NAME=TARGET,... as CNAME records", 4000),
   dns_cluster_id: text("", "z-base-32 text of a DC/OS cluster's public key: names below <id>.dcos.directory", 63),
   dns_search: text("", "domains to put before those of that file's search list", 1000),
+  mesos_dns: choice(
+    ["off", "on"],
+    "off",
+    "masters: make the names of Mesos-DNS from the state of the masters of mesos_master, and serve them as it does",
+  ),
+  mesos_dns_file: optionalPath("configuration file of Mesos-DNS for it; empty: as DC/OS has it"),
   dns_notrack: choice(["on", "off"], "on", "keep queries to dns_addresses out of connection tracking"),
 } as const satisfies Readonly<Record<string, Setting>>;
 
