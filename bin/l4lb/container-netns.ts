@@ -3,8 +3,8 @@ import type { Kernel } from "../../kernel/kernel.ts";
 import { NetError } from "../../lib/error.ts";
 import { netnsIdentity } from "../process.ts";
 
-/** The network namespace of a container, as a kernel to close: by its path, by the number of a process in it, or by the id
- *  under which our CNI plugins attached it. Throws a NetError `not-found`. */
+/** The network namespace of a container, as a kernel to close: by its path, by the number of a process in it, or by the
+ *  id under which our CNI plugins attached it. Throws a NetError `not-found`. */
 export function containerKernel(kernel: Kernel, container: string): Kernel {
   const path = container.startsWith("/")
     ? container
