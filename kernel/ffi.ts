@@ -11,6 +11,7 @@ const NUMBER = {
   read: [0, 63],
   write: [1, 64],
   close: [3, 57],
+  rt_sigprocmask: [14, 135],
   ioctl: [16, 29],
   ftruncate: [77, 46],
   pread64: [17, 67],

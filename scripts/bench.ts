@@ -5,6 +5,7 @@ import { AGENT } from "../test/bench/agent.ts";
 import { BURST, CHAIN, PLAIN } from "../test/bench/cni.ts";
 import { DNS_LOCAL } from "../test/bench/dns.ts";
 import { DNS_FORWARD } from "../test/bench/dns-forward.ts";
+import { DOCKER } from "../test/bench/docker.ts";
 import { LEASES } from "../test/bench/leases.ts";
 import { type Benchmark, type Measurement, ratioOf, type Sample, shareOf } from "../test/bench/measurement.ts";
 import { PEERS_PROGRAMMED } from "../test/bench/peers.ts";
@@ -27,6 +28,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   DNS_LOCAL,
   VIP_IPVS,
   DNS_FORWARD,
+  DOCKER,
 ];
 /** By name: the command. */
 const PROGRAMS: ReadonlyMap<string, readonly string[]> = new Map([

@@ -3,17 +3,29 @@ import { BpfMap } from "../../kernel/bpf-map.ts";
 import { attachTypeOf, type CgroupHook, closeProgram, loadProgram, programInfoById } from "../../kernel/bpf-program.ts";
 import { linuxFiles } from "../../kernel/file.ts";
 import { closeFolder, openFolder } from "../../kernel/folder.ts";
+import { cgroupRoot, mountBpfFilesystem } from "../../kernel/mounts.ts";
 import { NetError } from "../../lib/error.ts";
 import { MAPS, type MapName } from "./socket-layout.ts";
-import { type MapDescriptors, socketProgram } from "./socket-program.ts";
+import { socketProgram } from "./socket-program.ts";
+import type { MapDescriptors } from "./socket-program-writer.ts";
 
 /** Where the programs work and where they and their maps are kept. */
 export interface SocketPlaces {
   /** Folder of a control group of version 2: the programs see the sockets that processes in it and below make. */
   readonly cgroup: string;
-  /** Folder in a BPF file system, which is ours alone. */
-  readonly pins: string;
+  /** Where the BPF file system is; mounted there when it isn't. */
+  readonly bpffs: string;
+  /** Folder in it, ours alone. */
+  readonly folder: string;
 }
+
+/** The places for a node: all processes, and the usual BPF file system. Control groups of version 2 are mounted for
+ *  ourselves when the node has not done so. */
+export function nodeSocketPlaces(): SocketPlaces {
+  return { cgroup: cgroupRoot(OWN_CGROUPS), bpffs: "/sys/fs/bpf", folder: "dcos-net/l4lb" };
+}
+
+const OWN_CGROUPS = "/run/dcos-net/cgroup2";
 
 /** The maps of the data plane. */
 export type SocketMaps = Readonly<Record<MapName, BpfMap>>;
@@ -40,7 +52,11 @@ export class SocketFoundation {
   readonly #links = new Map<CgroupHook, CgroupLink>();
   #names: ReadonlyMap<string, readonly string[]> | undefined;
 
-  constructor(private readonly places: SocketPlaces) {}
+  readonly #pins: string;
+
+  constructor(private readonly places: SocketPlaces) {
+    this.#pins = `${places.bpffs}/${places.folder}`;
+  }
 
   /** The maps that are there; undefined when not all of them are. */
   maps(): SocketMaps | undefined {
@@ -58,9 +74,10 @@ export class SocketFoundation {
         remedy: "mount cgroup2, or name a folder in it",
       });
     }
+    const { bpffs } = this.places;
+    const made = mountBpfFilesystem(bpffs) ? [`BPF file system ${bpffs}`] : [];
     linuxFiles.makeDirectory(this.#folder("maps"), 0o700);
     linuxFiles.makeDirectory(this.#folder("links"), 0o700);
-    const made: string[] = [];
     const maps = this.#prepareMaps(made);
     for (const hook of HOOKS) this.#prepareLink(hook, maps, cgroup, made);
     return made;
@@ -76,7 +93,7 @@ export class SocketFoundation {
     }
     for (const name of MAP_NAMES) linuxFiles.remove(this.#mapPath(name));
     for (const folder of ["maps", "links"] as const) linuxFiles.removeDirectory(this.#folder(folder));
-    linuxFiles.removeDirectory(this.places.pins);
+    linuxFiles.removeDirectory(this.#pins);
     this.#links.clear();
     this.close();
   }
@@ -89,7 +106,7 @@ export class SocketFoundation {
   }
 
   #folder(name: "maps" | "links"): string {
-    return `${this.places.pins}/${name}`;
+    return `${this.#pins}/${name}`;
   }
 
   #mapPath(name: MapName): string {

@@ -1,3 +1,4 @@
+import { formatIp, type Ip } from "../../lib/address.ts";
 import { NetError } from "../../lib/error.ts";
 import type { Change } from "../dataplane.ts";
 import { type Backend, backendName, type Service, type ServiceKey, serviceName } from "../service.ts";
@@ -6,18 +7,21 @@ import type { SocketMaps } from "./socket-foundation.ts";
 import {
   addressKey,
   COUNTER_VALUE,
-  numberValue,
+  isMapped,
   pairKey,
   type ServiceValue,
+  serviceAt,
   serviceKey,
-  serviceValue,
-  serviceValueAt,
   slotAt,
   slotKey,
-  slotValue,
-  versionKey,
+  writeAddress,
+  writeEndpoint,
+  writePair,
+  writeService,
+  writeSlot,
+  writeSlotKey,
 } from "./socket-layout.ts";
-import { MapWrites } from "./socket-map-writes.ts";
+import { MapWrites, type WriteKey } from "./socket-map-writes.ts";
 
 /** One change, with what the kernel has of its service. */
 interface Step {
@@ -74,23 +78,25 @@ function endOfRun(changes: readonly Change[], start: number): number {
 function refusalOf(change: Change): NetError | undefined {
   if (change.do !== "put") return undefined;
   const { service } = change;
+  const tried = `balance ${serviceName(service)}`;
   const stranger = service.backends.find(({ ip }) => ip.family !== service.ip.family);
-  if (stranger === undefined) return undefined;
-  return new NetError("invalid", {
-    tried: `balance ${serviceName(service)}`,
-    said: `its backend ${backendName(stranger)} is of the other family`,
-  });
+  if (stranger !== undefined) {
+    return new NetError("invalid", { tried, said: `its backend ${backendName(stranger)} is of the other family` });
+  }
+  const mapped = [service, ...service.backends].find(({ ip }) => isMapped(ip));
+  if (mapped === undefined) return undefined;
+  return new NetError("invalid", { tried, said: `${formatIp(mapped.ip)} is an IPv4 address in IPv6 form` });
 }
 
 function stepOf(maps: SocketMaps, change: Change, index: number): Step {
   const wanted = change.do === "put" ? change.service : undefined;
   const key = change.do === "put" ? change.service : change.key;
   const value = maps.services.get(serviceKey(key));
-  const present = value && serviceValueAt(value);
+  const present = value && serviceAt(new DataView(value.buffer), 0);
   const before: Backend[] = [];
   for (let number = 0; number < (present?.backends ?? 0); number++) {
     const slot = maps.slots.get(slotKey(present?.version ?? 0n, number));
-    if (slot !== undefined) before.push(slotAt(slot).backend);
+    if (slot !== undefined) before.push(slotAt(new DataView(slot.buffer), 0).backend);
   }
   return { index, key, exists: value !== undefined, present, before, wanted };
 }
@@ -107,10 +113,10 @@ function writeRun(maps: SocketMaps, steps: readonly Step[], outcome: (Error | un
   }
   writes.flush();
   for (const [{ index, key }, value] of values) {
-    if (outcome[index] === undefined) writes.set("services", serviceKey(key), serviceValue(value), index);
+    if (outcome[index] === undefined) writes.set("services", index, endpointOf(key), atOffset(writeService, value));
   }
   for (const { wanted, exists, key } of steps) {
-    if (wanted === undefined && exists) writes.delete("services", serviceKey(key));
+    if (wanted === undefined && exists) writes.delete("services", endpointOf(key));
   }
   writes.flush();
   countAddresses(maps, writes, steps, outcome);
@@ -143,13 +149,16 @@ function writeBackends(
   { backends, scheduler, affinity }: Service,
   version: bigint,
 ): ServiceValue {
-  for (const backend of backends) writes.set("members", pairKey(key, backend), numberValue(backend.weight), index);
+  for (const backend of backends) writes.set("members", index, pairOf(key, backend), numberOf(backend.weight));
   for (const [number, slot] of slotsOf(backends).entries()) {
-    writes.set("slots", slotKey(version, number), slotValue(slot), index);
+    writes.set("slots", index, slotOf(version, number), atOffset(writeSlot, slot));
   }
   const chosen = backends.filter(({ weight }) => weight > 0);
   if (scheduler === "mh" && chosen.length > 0) {
-    writes.set("tables", versionKey(version), new Uint8Array(maglevTable(chosen).buffer), index);
+    const table = maglevTable(chosen);
+    writes.set("tables", index, versionOf(version), (view, offset) => {
+      for (const [entry, slot] of table.entries()) view.setUint16(offset + 2 * entry, slot, true);
+    });
   }
   return { version, choices: chosen.length, backends: backends.length, scheduler, affinity };
 }
@@ -161,19 +170,20 @@ function countAddresses(
   steps: readonly Step[],
   outcome: readonly (Error | undefined)[],
 ): void {
-  const counts = new Map<string, { readonly key: Uint8Array; count: number; readonly index: number }>();
+  const counts = new Map<string, { readonly ip: Ip; count: number; readonly index: number }>();
   for (const { index, key, exists, wanted } of steps) {
     const more = Number(wanted !== undefined) - Number(exists);
     if (more === 0 || outcome[index] !== undefined) continue;
-    const address = addressKey(key.ip);
-    const name = address.toHex();
-    const entry = counts.get(name) ?? { key: address, count: countAt(maps.addresses.get(address)), index };
+    const { ip } = key;
+    const name = `${ip.family} ${ip.value}`;
+    const entry = counts.get(name) ?? { ip, count: countAt(maps.addresses.get(addressKey(ip))), index };
     entry.count += more;
     counts.set(name, entry);
   }
-  for (const { key, count, index } of counts.values()) {
-    if (count > 0) writes.set("addresses", key, numberValue(count), index);
-    else writes.delete("addresses", key);
+  for (const { ip, count, index } of counts.values()) {
+    const address: WriteKey = (view, offset) => writeAddress(view, offset, ip);
+    if (count > 0) writes.set("addresses", index, address, numberOf(count));
+    else writes.delete("addresses", address);
   }
 }
 
@@ -189,11 +199,10 @@ function deleteBefore(maps: SocketMaps, writes: MapWrites, { key, present, befor
   let bereft = false;
   for (const backend of before) {
     if (staying.has(backendName(backend))) continue;
-    const pair = pairKey(key, backend);
-    writes.delete("members", pair);
-    const counter = maps.counters.get(pair);
+    writes.delete("members", pairOf(key, backend));
+    const counter = maps.counters.get(pairKey(key, backend));
     if (counter === undefined) continue;
-    writes.delete("counters", pair);
+    writes.delete("counters", pairOf(key, backend));
     if (new DataView(counter.buffer).getBigInt64(COUNTER_VALUE.active, true) > 0n) bereft = true;
   }
   return bereft;
@@ -204,11 +213,35 @@ function takeBack(writes: MapWrites, { key, before, wanted }: Step, value: Servi
   deleteVersion(writes, value);
   const staying = new Set(before.map(backendName));
   for (const backend of wanted?.backends ?? []) {
-    if (!staying.has(backendName(backend))) writes.delete("members", pairKey(key, backend));
+    if (!staying.has(backendName(backend))) writes.delete("members", pairOf(key, backend));
   }
 }
 
 function deleteVersion(writes: MapWrites, { version, backends, scheduler, choices }: ServiceValue): void {
-  for (let number = 0; number < backends; number++) writes.delete("slots", slotKey(version, number));
-  if (scheduler === "mh" && choices > 0) writes.delete("tables", versionKey(version));
+  for (let number = 0; number < backends; number++) writes.delete("slots", slotOf(version, number));
+  if (scheduler === "mh" && choices > 0) writes.delete("tables", versionOf(version));
+}
+
+function endpointOf(key: ServiceKey): WriteKey {
+  return (view, offset) => writeEndpoint(view, offset, key.protocol, key);
+}
+
+function pairOf(key: ServiceKey, backend: Backend): WriteKey {
+  return (view, offset) => writePair(view, offset, key, backend);
+}
+
+function slotOf(version: bigint, number: number): WriteKey {
+  return (view, offset) => writeSlotKey(view, offset, version, number);
+}
+
+function versionOf(version: bigint): WriteKey {
+  return (view, offset) => view.setBigUint64(offset, version, true);
+}
+
+function numberOf(number: number): WriteKey {
+  return (view, offset) => view.setUint32(offset, number, true);
+}
+
+function atOffset<T>(write: (view: DataView, offset: number, value: T) => void, value: T): WriteKey {
+  return (view, offset) => write(view, offset, value);
 }

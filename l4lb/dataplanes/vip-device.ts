@@ -38,8 +38,8 @@ export function prepareVipDevice(kernel: Kernel): string[] {
   });
 }
 
-/** Takes away our routes of table main, and the device too when we made it and no route of another data plane, which may
- *  be about to take over, leads to it. */
+/** Takes away our routes of table main, and the device too when we made it and no route of another data plane, which
+ *  may be about to take over, leads to it. */
 export function removeVipDevice(kernel: Kernel): void {
   const link = kernel.link(VIP_DEVICE);
   if (link === undefined) return;
