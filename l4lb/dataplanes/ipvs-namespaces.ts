@@ -20,8 +20,8 @@ export interface IpvsNamespacesOptions {
   /** The node's own namespace, from which paths are opened. */
   readonly kernel: Kernel;
   readonly files: Pick<Files, "list" | "read">;
-  /** The directory in which the CNI plugin `dcos-l4lb` leaves, for each container, a file that holds nothing but the path of
-   *  its namespace. */
+  /** The directory in which the CNI plugin `dcos-l4lb` leaves, for each container, a file that holds nothing but the
+   *  path of its namespace. */
   readonly directory: string;
   /** A data plane for a namespace whose only clients are its own processes. */
   readonly open: (kernel: Kernel) => Dataplane;
