@@ -4,7 +4,20 @@ import { isOwnResolvConf, parseResolvConf, renderResolvConf, upstreamsOf } from 
 import { formatIp, parseIp } from "../../../lib/address.ts";
 
 const OWN = ["198.51.100.1", "198.51.100.2", "198.51.100.3", "fd01:d::c633:6401"].map(parseIp);
-const WORDS = ["nameserver", "search", "options", "domain", " ", "\t", "\n", "#", "198.51.100.1", "10.0.0.53", "é", "\0"];
+const WORDS = [
+  "nameserver",
+  "search",
+  "options",
+  "domain",
+  " ",
+  "\t",
+  "\n",
+  "#",
+  "198.51.100.1",
+  "10.0.0.53",
+  "é",
+  "\0",
+];
 
 describe("resolv.conf", () => {
   it("is read as glibc reads it: the last search or domain counts, comments and unknown words don't", () => {
