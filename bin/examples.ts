@@ -25,6 +25,14 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     "dcos-net dns serve --listen 127.0.0.1:5300 --tasks /etc/dcos-net/tasks",
     "dig @127.0.0.1 -p 5300 shop.web.containerip.dcos.thisdcos.directory",
   ],
+  "dns query": [
+    "dcos-net dns query web.marathon.containerip.dcos.thisdcos.directory",
+    "dcos-net dns query _http._web._tcp.marathon.containerip.dcos.thisdcos.directory SRV --json",
+    "dcos-net dns query www.example.org",
+  ],
+  "dns zones": ["dcos-net dns zones", "dcos-net dns zones --json | jq '.forwarding.zones'"],
+  "dns resolvconf": ["dcos-net dns resolvconf", "dcos-net dns resolvconf --apply", "dcos-net dns resolvconf --restore"],
+  "dns remove": ["dcos-net dns remove"],
   "mesos-dns": ["dcos-net mesos-dns --config /etc/mesos-dns/config.json"],
   "ipam show": ["dcos-net ipam show", "dcos-net ipam show --network dcos --json"],
   "ipam check": ["dcos-net ipam check", "dcos-net ipam check --network dcos"],
@@ -67,6 +75,7 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   "lab fetch": [
     "dcos-net lab fetch http://127.0.0.1:8080/",
     "dcos-net lab fetch --count 10 --wait 5 http://[fd01:b::2]/bytes/1000000",
+    "dcos-net lab fetch --resolver 198.51.100.1 http://web.lab.containerip.dcos.thisdcos.directory/",
   ],
   completion: [
     "source <(dcos-net completion bash)",

@@ -43,8 +43,8 @@ export class Names {
     for (const alias of options.custom) this.zones.put(`custom/${alias.name}`, recordsOf({ kind: "custom", alias }));
   }
 
-  /** Takes a whole snapshot, in the place of all that was said of tasks and nodes before. The deltas that follow it go to
-   *  `change`. */
+  /** Takes a whole snapshot, in the place of all that was said of tasks and nodes before. The deltas that follow it go
+   *  to `change`. */
   begin(snapshot: Snapshot): void {
     const gone = new Set(this.#tasks);
     for (const [key, { body }] of snapshot.tasks) {

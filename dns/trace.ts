@@ -2,6 +2,7 @@ import type { NodeFact, TaskFact } from "../facts/fact.ts";
 import { dcosLabel } from "../lib/dcos-label.ts";
 import { type Alias, aliasOf, answer } from "./answer.ts";
 import { FLAG } from "./codes.ts";
+
 import { type Name, renamed } from "./name.ts";
 import { discoveryName, NAMING_RULES, type NamingRule, type Subject } from "./naming.ts";
 import { type DnsRecord, dataText } from "./record.ts";

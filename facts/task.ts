@@ -33,8 +33,8 @@ export interface TaskAddress {
   readonly network?: string;
 }
 
-/** How the virtual IPs of a port balance, as its labels say it: unread text, since what reads virtual IPs also names the
- *  bad ones. */
+/** How the virtual IPs of a port balance, as its labels say it: unread text, since what reads virtual IPs also names
+ *  the bad ones. */
 export interface PortBalance {
   /** Label `L4LB_SCHEDULER`: `wlc`, `rr`, `sh`, `mh`. */
   readonly scheduler?: string;

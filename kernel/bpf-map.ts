@@ -40,6 +40,8 @@ export class BpfMap {
   readonly #value: Uint8Array;
   /** The union bpf_attr of calls on one element; their buffers stay in place, so that it is filled in only once. */
   readonly #attribute: Uint8Array;
+  /** The same without a value, which a deletion may not have. */
+  readonly #deletion: Uint8Array;
 
   private constructor(
     readonly descriptor: number,
@@ -48,10 +50,9 @@ export class BpfMap {
     // Over buffers of their own: a small array without one is moved when somebody asks for its buffer.
     this.#key = new Uint8Array(new ArrayBuffer(spec.keyBytes));
     this.#value = new Uint8Array(new ArrayBuffer(spec.valueBytes));
-    this.#attribute = bpfAttribute({
-      u32: { 0: descriptor },
-      u64: { 8: addressOf(this.#key), 16: addressOf(this.#value) },
-    });
+    const key = addressOf(this.#key);
+    this.#attribute = bpfAttribute({ u32: { 0: descriptor }, u64: { 8: key, 16: addressOf(this.#value) } });
+    this.#deletion = bpfAttribute({ u32: { 0: descriptor }, u64: { 8: key } });
   }
 
   /** Makes an empty map. Before Linux 5.11 maps count as locked memory, so the limit of that is lifted when it stands
@@ -112,7 +113,7 @@ export class BpfMap {
   /** False when there was no such key. */
   delete(key: Uint8Array): boolean {
     this.#key.set(key);
-    const result = tryBpf("mapDelete", this.#attribute);
+    const result = tryBpf("mapDelete", this.#deletion);
     if (result < 0 && result !== -ENOENT) throw bpfError(-result, { tried: `delete from BPF map ${this.spec.name}` });
     return result >= 0;
   }

@@ -11,8 +11,6 @@ export interface Mount {
   readonly type: string;
 }
 
-const BPF_FOLDER = "/sys/fs/bpf";
-
 /** The mounts that the calling thread sees, in the order in which they were made. */
 export function mounts(): Mount[] {
   const text = new TextDecoder().decode(linuxFiles.read("/proc/thread-self/mountinfo") ?? new Uint8Array());
@@ -36,7 +34,7 @@ export function mountsIn(text: string): Mount[] {
 
 /** Where the root of the control groups of version 2 is. Throws a NetError when it isn't mounted. */
 export function cgroupRoot(): string {
-  const found = mounts().findLast(({ type }) => type === "cgroup2");
+  const found = mounts().find(({ type }) => type === "cgroup2");
   if (found !== undefined) return found.path;
   throw new NetError("unavailable", {
     tried: "find the control groups of version 2",
@@ -45,18 +43,13 @@ export function cgroupRoot(): string {
   });
 }
 
-/** Where the BPF file system is; mounts it at its usual place when it is nowhere. Throws a NetError when the kernel
- *  can't. */
-export function bpfFilesystem(): string {
-  const found = mounts().findLast(({ type }) => type === "bpf");
-  if (found !== undefined) return found.path;
-  const arguments_ = [cString("bpf"), cString(BPF_FOLDER), cString("bpf")] as const;
-  const result = trySystemCall("mount", ...arguments_, 0, null);
-  if (result < 0) {
-    throw errnoError(-result, {
-      tried: `mount the BPF file system at ${BPF_FOLDER}`,
-      remedy: "the kernel needs CONFIG_BPF_SYSCALL and CONFIG_SYSFS",
-    });
-  }
-  return BPF_FOLDER;
+/** Mounts the BPF file system at `folder`, unless it is there already. Throws a NetError when the kernel can't. */
+export function mountBpfFilesystem(folder: string): void {
+  if (mounts().findLast(({ path }) => path === folder)?.type === "bpf") return;
+  const result = trySystemCall("mount", cString("bpf"), cString(folder), cString("bpf"), 0, null);
+  if (result >= 0) return;
+  throw errnoError(-result, {
+    tried: `mount the BPF file system at ${folder}`,
+    remedy: "the folder must be there, and the kernel needs CONFIG_BPF_SYSCALL",
+  });
 }

@@ -66,8 +66,8 @@ export class SocketDiag {
     );
   }
 
-  /** Ends the connections of sockets: their owners get ECONNABORTED, and the peer of a TCP connection a reset. Tells how
-   *  many; a socket that is gone is no error. Takes CONFIG_INET_DIAG_DESTROY. */
+  /** Ends the connections of sockets: their owners get ECONNABORTED, and the peer of a TCP connection a reset. Tells
+   *  how many; a socket that is gone is no error. Takes CONFIG_INET_DIAG_DESTROY. */
   destroy(sockets: readonly ConnectedSocket[]): number {
     const requests = sockets.map(
       ({ family, protocol, id }): Request => ({
@@ -112,8 +112,8 @@ function socketOf({ payload }: Message, protocol: "tcp" | "udp"): ConnectedSocke
 }
 
 /** The kernel's little program that accepts sockets with one of these peers. An operation goes on `yes` or `no` bytes
- *  further; who arrives exactly at the end is accepted, who goes four bytes beyond is not. As `yes` has only one byte, a
- *  match goes on to a jump, whose distance is in `no`. Exported for tests. */
+ *  further; who arrives exactly at the end is accepted, who goes four bytes beyond is not. As `yes` has only one byte,
+ *  a match goes on to a jump, whose distance is in `no`. Exported for tests. */
 export function destinationFilter(destinations: readonly Destination[]): Uint8Array {
   const conditions = destinations.map(conditionOf);
   const JUMP = 4;

@@ -20,12 +20,13 @@ export interface Held {
  * Which address each name has, by the claims of all nodes. Depends on nothing but them:
  *
  * 1. For a name the claims of nodes that can be reached count; if there are none, all.
- * 2. A name that has claims to an address which no other name claims takes the earliest of these.
- * 3. When there is no such name left, the earliest claim of all gets its address, and what others claim is looked at
- *    again without it, and without that name.
+ * 2. The earliest claim of all gets its address; of the rest, the earliest for another name and another address; and so
+ *    on. What nodes claim that can't be reached comes after all else, whenever it was claimed.
  *
- * So, when two parts of a cluster meet that each gave one address to a name of theirs, one of the two names moves and
- * no third one. One change costs what the names cost that share claims with it.
+ * So nobody can take an address from a name that claimed it first, and nodes that join the earliest claim that they
+ * know of come to agree in whatever order they hear of each other: the earliest stays, then the next. When two
+ * parts of a cluster meet that each gave one address to a name of theirs, the name that had it later moves. One change
+ * costs what the names cost that share claims with it.
  */
 export class Claims {
   /** By name, then owner. */
@@ -106,30 +107,19 @@ export class Claims {
 
   #decide(names: ReadonlySet<string>): Map<string, Held> {
     const held = new Map<string, Held>();
-    let claims = [...names].flatMap((name) => this.#counting(name)).sort(byAge);
-    while (claims.length > 0) {
-      const winners = uncontested(claims);
-      const [earliest] = claims;
-      if (winners.length === 0 && earliest !== undefined) winners.push(earliest);
-      for (const { name, address, since } of winners) if (!held.has(name)) held.set(name, { address, since });
-      const taken = new Set([...held.values()].map(({ address }) => address));
-      claims = claims.filter(({ name, address }) => !held.has(name) && !taken.has(address));
+    const taken = new Set<bigint>();
+    for (const { name, address, since } of [...names].flatMap((each) => this.#counting(each)).sort(byAge)) {
+      if (held.has(name) || taken.has(address)) continue;
+      held.set(name, { address, since });
+      taken.add(address);
     }
     return held;
   }
 }
 
-/** Claims to addresses that one name alone claims, in the order of `claims`. */
-function uncontested(claims: readonly Claim[]): Claim[] {
-  const names = new Map<bigint, string | undefined>();
-  for (const { name, address } of claims) {
-    names.set(address, !names.has(address) || names.get(address) === name ? name : undefined);
-  }
-  return claims.filter(({ address }) => names.get(address) !== undefined);
-}
-
 /** Names and owners decide between claims of one moment, so that no two are equal. */
 function byAge(a: Claim, b: Claim): number {
+  if (a.reachable !== b.reachable) return a.reachable ? -1 : 1;
   if (a.since !== b.since) return a.since - b.since;
   if (a.name !== b.name) return a.name < b.name ? -1 : 1;
   return a.owner < b.owner ? -1 : Number(a.owner > b.owner);

@@ -32,6 +32,8 @@ export interface Foundation {
   /** What was missing or wrong and was made anew, each named for people: `table inet dcos_l4lb`. Empty when all
    *  stood. */
   readonly made: readonly string[];
+  /** What this machine can't have of it, and why, in words: some clients can't be served. Absent when nothing. */
+  readonly lacking?: readonly string[];
 }
 
 /** One kernel mechanism for virtual IPs in one network namespace. All of them behave alike, which one suite of tests

@@ -76,7 +76,8 @@ export class Probing {
     }
   }
 
-  /** Where the pool is full, the last of the names gives way to one that sorts before it; false for one that doesn't. */
+  /** Where the pool is full, the last of the names gives way to one that sorts before it; false for one that
+   *  doesn't. */
   #makeRoom(name: string): boolean {
     if (this.#taken.size + this.#names.size < Number(poolSize(this.#pool))) return true;
     const last = [...this.#addresses].reduce((a, b) => (b[0] > a[0] ? b : a), ["", 0n]);

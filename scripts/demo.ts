@@ -14,9 +14,9 @@ const STEP_LIMIT_MS = 30_000;
 const TRANSFER_BYTES = 10_000_000;
 const REPAIR_LIMIT_MS = 5000;
 /** Names that the lab gives to links in its own namespaces; none may turn up in the machine's. */
-const LAB_LINKS = /^(?:vtep1024|[md]-dcos|underlay|n[123])$/;
-
+const LAB_LINKS = /^(?:vtep1024|[md]-dcos|spartan|underlay|n[123])$/;
 const DOCKER_IMAGE = "busybox:demo";
+
 /** The part of `lab status --json` that the demo reads. */
 interface Status {
   readonly nodes: readonly {
@@ -123,6 +123,12 @@ async function show(): Promise<Status> {
     new RegExp(`^200 [\\s\\S]*client ${client4}$`),
   );
   await step(inside("client", ...fetch(`http://[${web6}]/`)), new RegExp(`^200 [\\s\\S]*client ${client6}$`));
+
+  say("It finds the web container by name: the DNS server of its own host answers, and says why");
+  const name = "web.lab.containerip.dcos.thisdcos.directory";
+  const byName = inside("client", ...fetch("--resolver", "198.51.100.1", `http://${name}/`));
+  await step(byName, new RegExp(`^200 [\\s\\S]*client ${client4}$`));
+  await step(onHost2("dns", "query", name), new RegExp(`${web4}[\\s\\S]*task web of lab.*fact of n1`));
 
   say("10 MB from host 1 to host 2, through the tunnel");
   const before = await status();

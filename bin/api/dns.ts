@@ -1,11 +1,14 @@
 import { type Alias, answer } from "../../dns/answer.ts";
 import { rcodeText, TYPE, typeText } from "../../dns/codes.ts";
+import type { Explained, ForwarderStatus } from "../../dns/forward/forwarder.ts";
 import { type Name, parseName } from "../../dns/name.ts";
 import type { Subject } from "../../dns/naming.ts";
 import { type DnsRecord, dataText, type RecordData } from "../../dns/record.ts";
 import type { NameTrace, Origin, TracedRecord } from "../../dns/trace.ts";
 import type { Zones } from "../../dns/zones.ts";
 import { NetError } from "../../lib/error.ts";
+import type { ZoneTimes } from "../dns/timed-forwarding.ts";
+import type { ZoneCount, ZoneCounter } from "../dns/zone-counter.ts";
 import type { ApiState } from "./state.ts";
 
 /** The DNS server of this node as the API sees it. */
@@ -14,7 +17,12 @@ export interface DnsState {
   readonly aliases: readonly Alias[];
   /** The walk from a name back to facts. */
   readonly trace: (name: Name, type: number) => NameTrace;
+  /** Who is asked about a name outside the local zones; undefined when nobody is. */
+  readonly explain: (name: Name, type: number) => Explained | undefined;
   readonly report: () => DnsReport;
+  readonly counter: Pick<ZoneCounter, "last" | "count">;
+  /** How long askers waited for names of others, by forward zone. */
+  readonly times: () => ReadonlyMap<Name, ZoneTimes>;
 }
 
 /** How the DNS server of this node does. */
@@ -31,6 +39,8 @@ export interface DnsReport {
   readonly fastBytes: number;
   /** Queries that workers have answered by themselves. */
   readonly fastAnswers: number;
+  /** How it goes with those who are asked about other names. */
+  readonly forwarding: ForwarderStatus;
 }
 
 /** An entry of `GET /v1/hosts/{name}`, as DC/OS has it. */
@@ -76,9 +86,13 @@ export function recordStream({ zones }: DnsState): ReadableStream<Uint8Array> {
   const texts = recordTexts(zones);
   const encoder = new TextEncoder();
   const pull = (controller: ReadableStreamDefaultController<Uint8Array>): void => {
-    const piece = [...texts.take(RECORDS_AT_ONCE)].join("");
-    if (piece === "") controller.close();
-    else controller.enqueue(encoder.encode(piece));
+    const piece: string[] = [];
+    for (let next = texts.next(); next.done !== true; next = texts.next()) {
+      piece.push(next.value);
+      if (piece.length === RECORDS_AT_ONCE) break;
+    }
+    if (piece.length === 0) controller.close();
+    else controller.enqueue(encoder.encode(piece.join("")));
   };
   return new ReadableStream({ pull }, { highWaterMark: 0 });
 }
@@ -103,11 +117,8 @@ function hostOf(data: RecordData): string | undefined {
 }
 
 /** A local zone as `GET /v1/dns/zones` shows it. */
-export interface ZoneEntry {
+export interface ZoneEntry extends ZoneCount {
   readonly zone: string;
-  /** Names that have records, and the records; the apex' own included. */
-  readonly names: number;
-  readonly records: number;
 }
 
 /** What `GET /v1/dns/zones` answers. */
@@ -116,16 +127,9 @@ export interface ZonesBody extends DnsReport {
   readonly aliases: readonly Alias[];
 }
 
-/** The local zones with the number of their names and records, and how the server does. Costs a look at every name. */
-export function zonesBody({ zones, aliases, report }: DnsState): ZonesBody {
-  const counts = new Map(zones.zones().map(({ name }) => [name, { names: 0, records: 0 }]));
-  for (const { data } of zones) {
-    const count = counts.get(data.zone.name);
-    if (count === undefined) continue;
-    count.names += 1;
-    for (const { records } of data.sets) count.records += records.length;
-  }
-  const entries = [...counts].map(([zone, count]) => ({ zone, ...count }));
+/** The local zones with the number of their names and records, and how the server does. */
+export async function zonesBody({ counter, aliases, report }: DnsState): Promise<ZonesBody> {
+  const entries = [...(await counter.count())].map(([zone, count]) => ({ zone, ...count }));
   return { ...report(), zones: entries.sort((a, b) => (a.zone < b.zone ? -1 : 1)), aliases };
 }
 
@@ -169,6 +173,8 @@ export interface QueryBody {
   /** Absent for names outside the local zones. */
   readonly zone?: string;
   readonly records: readonly TracedEntry[];
+  /** Who is asked about a name outside the local zones, and what they said. */
+  readonly forwarded?: Explained;
   /** Why the answer is as it is, where the answer says so itself. */
   readonly reason?: string;
 }
@@ -178,15 +184,22 @@ export function queryBody(api: ApiState, state: DnsState, nameText: string, want
   const asked = readName(nameText);
   const type = readType(wanted ?? "A");
   const { name, zone, reply, records } = state.trace(asked, type);
+  const forwarded = reply === undefined ? state.explain(name, type) : undefined;
   return {
     asked,
     type: typeText(type),
     name,
-    status: reply === undefined ? "REFUSED" : rcodeText(reply.rcode),
+    status: reply === undefined ? statusOutside(forwarded) : rcodeText(reply.rcode),
     ...(zone !== undefined && { zone }),
     records: records.map((record) => tracedEntry(api, record)),
+    ...(forwarded !== undefined && { forwarded }),
     ...(reply?.extendedError !== undefined && { reason: reply.extendedError.text }),
   };
+}
+
+/** Of names outside the local zones. */
+function statusOutside(forwarded: Explained | undefined): string {
+  return forwarded === undefined ? "REFUSED" : "FORWARDED";
 }
 
 function tracedEntry(api: ApiState, { record, origins, originCount }: TracedRecord): TracedEntry {

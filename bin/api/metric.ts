@@ -1,8 +1,11 @@
+import type { Histogram } from "../../lib/histogram.ts";
 import type { ApiState } from "./state.ts";
 import type { Traffic } from "./traffic.ts";
 
 /** One measurement of a metric, with a value for each of its labels. */
 export interface Sample {
+  /** What follows the metric's name, of a histogram's samples: `_bucket`, `_sum` or `_count`. */
+  readonly suffix?: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly value: number;
 }
@@ -17,7 +20,7 @@ export interface MetricSources {
  *  tasks or addresses, so that there can't be too many. */
 export interface Metric {
   readonly name: string;
-  readonly type: "counter" | "gauge";
+  readonly type: "counter" | "gauge" | "histogram";
   readonly help: string;
   readonly labels: readonly string[];
   /** Called whenever the page is asked for. */
@@ -49,6 +52,31 @@ export function labelled(
     labels: [label],
     *read(sources) {
       for (const [of, value] of values(sources)) yield { labels: { [label]: of }, value };
+    },
+  };
+}
+
+/** A histogram with one label, from pairs of the label's value and the durations in seconds. */
+export function histogram(
+  name: string,
+  label: string,
+  help: string,
+  values: (sources: MetricSources) => Iterable<readonly [string, Histogram]>,
+): Metric {
+  return {
+    name,
+    type: "histogram",
+    help,
+    labels: [label],
+    *read(sources) {
+      for (const [of, { bounds, sum, cumulative }] of values(sources)) {
+        for (const [index, value] of cumulative.entries()) {
+          const le = index < bounds.length ? String(bounds[index]) : "+Inf";
+          yield { suffix: "_bucket", labels: { le, [label]: of }, value };
+        }
+        yield { suffix: "_sum", labels: { [label]: of }, value: sum };
+        yield { suffix: "_count", labels: { [label]: of }, value: cumulative.at(-1) ?? 0 };
+      }
     },
   };
 }

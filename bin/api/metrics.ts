@@ -1,5 +1,6 @@
 import type { Metric, MetricSources, Sample } from "./metric.ts";
 import { FACT_METRICS, GOSSIP_METRICS } from "./metrics-cluster.ts";
+import { DNS_METRICS } from "./metrics-dns.ts";
 import { LEADER_METRICS, OVERLAY_METRICS } from "./metrics-overlay.ts";
 import { PROCESS_METRICS } from "./metrics-process.ts";
 
@@ -9,6 +10,7 @@ export const METRICS: readonly Metric[] = [
   ...FACT_METRICS,
   ...OVERLAY_METRICS,
   ...LEADER_METRICS,
+  ...DNS_METRICS,
   ...PROCESS_METRICS,
 ];
 
@@ -27,7 +29,10 @@ export function metricsPage(sources: MetricSources): MetricsPage {
 
 /** A metric in the text format (prometheus.io/docs/instrumenting/exposition_formats). */
 function section({ name, type, help, read }: Metric, sources: MetricSources): string {
-  const samples = Array.from(read(sources), (sample) => `${name}${labelsOf(sample)} ${sample.value}\n`);
+  const samples = Array.from(
+    read(sources),
+    (sample) => `${name}${sample.suffix ?? ""}${labelsOf(sample)} ${sample.value}\n`,
+  );
   return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${samples.join("")}`;
 }
 

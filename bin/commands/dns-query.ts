@@ -1,4 +1,6 @@
 import type { Command } from "commander";
+import type { Explained } from "../../dns/forward/forwarder.ts";
+import type { UpstreamStatus } from "../../dns/forward/upstream.ts";
 import { askApi } from "../api/client.ts";
 import type { OriginEntry, QueryBody, TracedEntry, ZonesBody } from "../api/dns.ts";
 import { type App, EXIT } from "../app.ts";
@@ -23,16 +25,40 @@ async function query(app: App, name: string, type: string, options: ApiOptions):
   const asked = new URLSearchParams({ name, type });
   const body = (await askApi(apiMeant(app, options), `/v1/dns/query?${asked}`)) as QueryBody;
   show(app.out, options.json === true, body, queryLines);
-  if (body.records.length === 0) app.exitCode = EXIT.bad;
+  if (body.records.length === 0 && body.forwarded === undefined) app.exitCode = EXIT.bad;
 }
 
-function queryLines({ asked, name, type, status, zone, records, reason }: QueryBody): string[] {
+function queryLines({ asked, name, type, status, zone, records, reason, forwarded }: QueryBody): string[] {
   return [
     `${asked} ${type}: ${status}${reason === undefined ? "" : `, ${reason}`}`,
     ...(name === asked ? [] : [`  is another name for ${name}`]),
     ...(zone === undefined ? ["  in none of this node's zones"] : [`  in zone ${zone}`]),
     ...records.flatMap(recordLines),
+    ...(forwarded === undefined ? [] : forwardedLines(forwarded)),
   ];
+}
+
+function forwardedLines({ zone, kept, upstreams }: Explained): string[] {
+  const state = kept?.expired === true ? "too old, used only while nobody answers" : "used";
+  return [
+    `  asked of others, as all names of zone ${zone === "" ? "." : zone}`,
+    kept === undefined
+      ? "  no answer is kept"
+      : `  ${kept.from} answered ${age(kept.ageSeconds * 1000)} ago, for ${kept.lifetimeSeconds} s; ${state}`,
+    ...upstreamLines(upstreams).map((line) => `  ${line}`),
+  ];
+}
+
+function upstreamLines(upstreams: readonly UpstreamStatus[]): string[] {
+  const rows = upstreams.map(({ upstream, health, latencyMs, asked, answered, lastFailure }) => [
+    upstream,
+    health,
+    latencyMs === undefined ? "" : `${latencyMs.toFixed(1)} ms`,
+    String(asked),
+    String(answered),
+    lastFailure ?? "",
+  ]);
+  return table(["UPSTREAM", "HEALTH", "LATENCY", "ASKED", "ANSWERED", "LAST FAILURE"], rows, [2, 3, 4]);
 }
 
 function recordLines({ name, type, ttl, data, origins, originCount }: TracedEntry): string[] {
@@ -65,5 +91,9 @@ function zonesLines({ zones: list, aliases, listening, waiting, problems, ...ser
     `${count(server.fastNames, "name")} answered by the workers alone, ${server.fastAnswers} times so far`,
     ...table(["ZONE", "NAMES", "RECORDS"], rows, [1, 2]),
     ...aliases.map(({ from, to }) => `${from} is another name for ${to}`),
+    ...server.forwarding.zones.flatMap(({ zone, upstreams }) => [
+      `names of ${zone === "" ? "all other zones" : zone} are asked of ${upstreams.length === 0 ? "nobody" : "these"}`,
+      ...(upstreams.length === 0 ? [] : upstreamLines(upstreams).map((line) => `  ${line}`)),
+    ]),
   ];
 }

@@ -16,6 +16,8 @@ import { parseForwardZone, parseUpstream, startForwarder } from "../dns/forwardi
 import { ownAddresses } from "../dns/own-addresses.ts";
 import { defaultWorkers } from "../dns/settings.ts";
 import { taskView } from "../dns/task-view.ts";
+import { addDnsQueries } from "./dns-query.ts";
+import { addDnsHost } from "./dns-resolvconf.ts";
 
 interface Options {
   readonly listen: readonly Endpoint[];
@@ -52,6 +54,8 @@ export function addDns(program: Command, app: App): void {
 Logs one JSON object a line on standard output. SIGTERM and SIGINT end it.`,
     )
     .action((options: Options) => serve(app, options));
+  addDnsQueries(dns, app);
+  addDnsHost(dns, app);
 }
 
 async function serve(app: App, options: Options): Promise<void> {

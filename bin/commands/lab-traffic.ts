@@ -1,7 +1,8 @@
 import { type Command, InvalidArgumentError } from "commander";
+import { formatIp, parseIp } from "../../lib/address.ts";
 import { type App, EXIT } from "../app.ts";
-import { numberFrom } from "../checked.ts";
-import { type Fetched, fetchedLine, fetchOnce } from "../lab/fetch.ts";
+import { checked, numberFrom } from "../checked.ts";
+import { type Fetched, fetchedLine, fetchOnce, resolvedBy } from "../lab/fetch.ts";
 import { serve } from "../lab/serve.ts";
 
 interface ServeOptions {
@@ -13,6 +14,7 @@ interface FetchOptions {
   readonly count: number;
   readonly timeout: number;
   readonly wait: number;
+  readonly resolver?: string;
   readonly json?: boolean;
 }
 
@@ -34,17 +36,20 @@ export function addTrafficCommands(lab: Command, app: App): void {
   lab
     .command("fetch")
     .description("request a URL and print status, size, time and rate; exit status 1 unless every answer is 2xx")
-    .argument("<url>", "http://ADDRESS[:PORT]/PATH, an IPv6 address in brackets", asUrl)
+    .argument("<url>", "http://HOST[:PORT]/PATH, an IPv6 address in brackets", asUrl)
     .option("--count <number>", "how many times", numberFrom(1, 1_000_000), 1)
     .option("--timeout <seconds>", "longest time for one answer", numberFrom(1, 3600), 10)
     .option("--wait <seconds>", "keep trying so long when the connection is refused", numberFrom(0, 3600), 0)
+    .option("--resolver <address>", "DNS server to ask for a name, instead of the machine's", checked(asAddress))
     .option("--json", "print one line of JSON for each answer")
     .action((url: URL, options: FetchOptions) => fetchAll(app, url, options));
 }
 
-async function fetchAll(app: App, url: URL, { count, timeout, wait, json = false }: FetchOptions): Promise<void> {
+async function fetchAll(app: App, url: URL, options: FetchOptions): Promise<void> {
+  const { count, timeout, wait, resolver, json = false } = options;
   for (let done = 0; done < count; done++) {
-    const fetched = await fetchOnce(url, timeout * 1000, wait * 1000);
+    const place = resolver === undefined ? url : await resolvedBy(resolver, url);
+    const fetched = await fetchOnce(place, timeout * 1000, wait * 1000);
     if (fetched.status < 200 || fetched.status > 299) app.exitCode = EXIT.bad;
     app.out.line(json ? JSON.stringify(fetched) : lines(fetched));
   }
@@ -53,6 +58,10 @@ async function fetchAll(app: App, url: URL, { count, timeout, wait, json = false
 function lines(fetched: Fetched): string {
   const text = fetched.text?.trimEnd();
   return text ? `${fetchedLine(fetched)}\n${text}` : fetchedLine(fetched);
+}
+
+function asAddress(text: string): string {
+  return formatIp(parseIp(text));
 }
 
 function asUrl(text: string): URL {

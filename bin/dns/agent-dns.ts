@@ -1,17 +1,32 @@
 import { DnsKeeper } from "../../dns/apply.ts";
-import { DCOS_RANGES, Names } from "../../dns/names.ts";
+import { type Endpoint, endpointText } from "../../dns/endpoint.ts";
+import type { Forwarder } from "../../dns/forward/forwarder.ts";
+import type { ForwardZone } from "../../dns/forward/route.ts";
+import { withoutWildcards } from "../../dns/mesos/zone.ts";
+import type { Query } from "../../dns/message.ts";
+import { isUnder } from "../../dns/name.ts";
+import { clusterOf, DCOS_RANGES, Names, type NamesOptions } from "../../dns/names.ts";
 import { aliases } from "../../dns/naming.ts";
+import type { DnsRecord } from "../../dns/record.ts";
 import { DnsServer } from "../../dns/server.ts";
 import { traceName } from "../../dns/trace.ts";
+import type { Zone } from "../../dns/zone.ts";
 import type { FactView } from "../../facts/view.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
+import { equalIp, type Ip, parseIp } from "../../lib/address.ts";
 import { systemClock } from "../../lib/clock.ts";
 import { messageOf } from "../../lib/error.ts";
 import type { Log } from "../../lib/log.ts";
 import { type Loop, startLoop } from "../../lib/loop.ts";
 import type { DnsReport, DnsState } from "../api/dns.ts";
 import type { Config } from "../config.ts";
-import { type DnsSettings, dnsSettings, endpointText } from "./settings.ts";
+import { MESOS_DNS_PORT } from "./agent-mesos-dns.ts";
+import { startForwarder } from "./forwarding.ts";
+import { HostResolver } from "./host-resolver.ts";
+import { ResolvConfFile } from "./resolv-conf-file.ts";
+import { backupPath, type DnsSettings, dnsSettings } from "./settings.ts";
+import { TimedForwarding } from "./timed-forwarding.ts";
+import { ZoneCounter } from "./zone-counter.ts";
 
 /** Memory reserved for the names that workers answer by themselves; only what is used is taken. */
 export const TABLE_BYTES = 1 << 30;
@@ -20,6 +35,10 @@ export const TABLE_BYTES = 1 << 30;
 const LOOK_MS = 2000;
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 30_000;
+const DNS_PORT = 53;
+/** Where masters of DC/OS have Mesos-DNS, its zone, and how many of them are asked. */
+const MESOS_DNS = { zone: "mesos", port: MESOS_DNS_PORT, most: 8 } as const;
+const RESOLV_CONF = "/etc/resolv.conf";
 
 export interface AgentDnsOptions {
   readonly config: Config;
@@ -28,40 +47,68 @@ export interface AgentDnsOptions {
   /** Id of this node among the node facts. */
   readonly node: string;
   readonly view: FactView;
+  /** Where the names of Mesos-DNS are made on this node: its zone, which is then answered here and not asked of others,
+   *  and where else it is to be had. */
+  readonly mesos?: { readonly zone: Zone; readonly listen: readonly Endpoint[] };
 }
 
-/** The DNS server of a node: its names follow the facts, its addresses and rules are kept in the kernel. */
+/** The DNS server of a node: its names follow the facts, others are asked for the rest, and what it needs of the kernel
+ *  and of resolv.conf is kept. */
 export class AgentDns {
   readonly settings: DnsSettings;
   readonly names: Names;
   readonly server: DnsServer;
-  readonly keeper: DnsKeeper;
+  readonly forwarder: Forwarder;
+  readonly #timed: TimedForwarding;
+  readonly #counter: ZoneCounter;
+  readonly #keeper: DnsKeeper;
+  readonly #host: HostResolver;
   readonly #log: Log;
   readonly #view: FactView;
-  readonly #aliases = aliases();
+  readonly #listen: readonly Endpoint[];
+  readonly #mesosZone: Zone | undefined;
+  readonly #namesOptions: NamesOptions;
+  readonly #aliases: ReturnType<typeof aliases>;
   readonly #loop: Loop;
   readonly #unsubscribe: () => void;
-  /** What the last pass said was wrong. */
-  #problem: string | undefined;
+  /** What was wrong at the last look, by what was tried. */
+  readonly #problems = new Map<string, string>();
   #hasPassed = false;
 
   /** Throws a NetError `invalid` for settings that can't be used; nothing has been started then. */
-  constructor({ config, kernel, log, node, view }: AgentDnsOptions) {
+  constructor({ config, kernel, log, node, view, mesos }: AgentDnsOptions) {
     const settings = dnsSettings(config);
-    const { addresses, untracked, listen, workers } = settings;
+    const { addresses, untracked, workers, custom } = settings;
+    const listen = [...settings.listen, ...(mesos?.listen ?? [])];
+    this.#listen = listen;
     this.settings = settings;
     this.#log = log;
     this.#view = view;
-    this.keeper = new DnsKeeper({ kernel, device: config.dns_device, addresses, untracked, port: config.dns_port });
-    this.names = new Names({ node, publicAddresses: [], custom: [], ranges: DCOS_RANGES, zones: [] });
+    this.#aliases = aliases(settings.clusterId);
+    this.#host = hostResolver(config, settings);
+    this.#keeper = new DnsKeeper({ kernel, device: config.dns_device, addresses, untracked, port: config.dns_port });
+    this.#namesOptions = {
+      node,
+      publicAddresses: [],
+      custom,
+      ranges: DCOS_RANGES,
+      zones: mesos === undefined ? [] : [mesos.zone],
+    };
+    this.#mesosZone = mesos?.zone;
+    this.names = new Names(this.#namesOptions);
     this.names.begin(view.snapshot());
+    this.#counter = new ZoneCounter(this.names.zones, systemClock);
+    const zones = this.#forwardZones();
+    this.forwarder = startForwarder({ zones, listen, cacheBytes: config.dns_cache_bytes, log });
+    this.#timed = new TimedForwarding(this.forwarder, systemClock);
+    this.#timed.setZones(zones);
     // The addresses are there before the server asks for them, or it would only have them at its second try.
-    this.#keep();
+    this.#attempt("kernel", () => this.#keepKernel());
     this.server = new DnsServer({
       listen,
       zones: this.names.zones,
-      authority: { aliases: this.#aliases },
-      forward: undefined,
+      authority: { aliases: this.#aliases, rewrite: (query) => this.#rewritten(query) },
+      forward: this.#timed,
       workers,
       tableBytes: TABLE_BYTES,
       clock: systemClock,
@@ -70,6 +117,8 @@ export class AgentDns {
     this.#unsubscribe = view.subscribe((delta, snapshot) => {
       this.names.change(delta, snapshot);
       this.server.publish();
+      const { added, changed, removed } = delta.nodes;
+      if (added.length + changed.length + removed.length > 0) this.#loop.request();
     });
     this.#loop = startLoop({
       run: () => this.#pass(),
@@ -85,66 +134,122 @@ export class AgentDns {
 
   /** What the HTTP API and commands show. */
   state(): DnsState {
+    const { zones } = this.names;
     return {
-      zones: this.names.zones,
+      zones,
       aliases: this.#aliases,
-      trace: (name, type) =>
-        traceName(name, type, {
-          zones: this.names.zones,
-          aliases: this.#aliases,
-          sources: this.names.sources(this.#view.snapshot()),
-        }),
+      trace: (name, type) => {
+        const sources = this.names.sources(this.#view.snapshot());
+        return traceName(name, type, { zones, aliases: this.#aliases, sources });
+      },
+      explain: (name, type) => this.forwarder.explain(name, type),
       report: () => this.#report(),
+      counter: this.#counter,
+      times: () => this.#timed.times(),
     };
   }
 
-  /** Ends answering. Addresses and rules stay, as everything in the kernel does when the agent ends. */
+  /** Takes all names of Mesos-DNS that this node makes. */
+  takeMesosRecords(records: readonly DnsRecord[]): void {
+    const zone = this.#mesosZone;
+    if (zone === undefined) throw new Error("records of Mesos-DNS need its zone");
+    this.names.zones.put("mesos-dns", records);
+    this.names.mesos(records, zone.name);
+    this.server.publish();
+  }
+
+  /** Ends answering. Addresses, rules and resolv.conf stay, as everything of this host does when the agent ends. */
   async stop(): Promise<void> {
     this.#unsubscribe();
     await this.#loop.stop();
     await this.server.stop();
+    this.forwarder.stop();
+  }
+
+  /** As Mesos-DNS, in its zone alone. */
+  #rewritten(query: Query): Query {
+    const zone = this.#mesosZone?.name;
+    return zone !== undefined && isUnder(query.name, zone) ? withoutWildcards(query) : query;
   }
 
   #report(): DnsReport {
-    const { listen, workers } = this.settings;
+    const { workers } = this.settings;
     const bound = this.server.bound().map(({ ip, udpPort }) => endpointText({ ip, port: udpPort }));
     const { names, bytes, answered } = this.server.fastPath();
     return {
       listening: bound,
-      waiting: listen.map(endpointText).filter((text) => !bound.includes(text)),
-      problems: [this.#problem].flatMap((problem) => problem ?? []),
+      waiting: this.#listen.map(endpointText).filter((text) => !bound.includes(text)),
+      problems: [...this.#problems.values()],
       workers,
       fastNames: names,
       fastBytes: bytes,
       fastAnswers: answered,
+      forwarding: this.forwarder.status(),
     };
   }
 
-  #keep(): void {
-    try {
-      this.#pass();
-    } catch {
-      // The loop tries again, and the log has it.
-    }
+  /** Looks after everything, whatever of it fails, and throws when something did. */
+  #pass(): void {
+    const done = [
+      this.#attempt("kernel", () => this.#keepKernel()),
+      this.#attempt("resolv.conf", () => this.#keepResolvConf()),
+      this.#attempt("upstreams", () => this.#keepUpstreams()),
+    ];
+    if (done.includes(false)) throw new Error("something is not as it should be");
   }
 
-  #pass(): void {
+  #keepKernel(): void {
+    const objects = this.#keeper.pass();
+    if (objects.length > 0 && this.#hasPassed) this.#log.warn("foreign change repaired", { objects });
+    else if (objects.length > 0) this.#log.info("DNS set up in the kernel", { objects });
+    this.#hasPassed = true;
+  }
+
+  #keepResolvConf(): void {
+    const bound = this.server.bound();
+    const written = this.#host.keep((own) => bound.some(({ ip, udpPort }) => equalIp(ip, own) && udpPort === DNS_PORT));
+    if (written) this.#log.info("resolv.conf leads to this node's DNS server");
+  }
+
+  #keepUpstreams(): void {
+    const zones = this.#forwardZones();
+    this.forwarder.setZones(zones);
+    this.#timed.setZones(zones);
+  }
+
+  /** Who is asked about what: the masters about the names of Mesos-DNS, for the rest whom the settings name, or whom
+   *  resolv.conf named before us. */
+  #forwardZones(): ForwardZone[] {
+    const { upstreams, forwardZones } = this.settings;
+    const { masters } = clusterOf(this.#view.snapshot(), this.#namesOptions);
+    const others = upstreams ?? this.#host.upstreams().map((ip) => ({ ip, port: DNS_PORT }));
+    const mesos = masters.slice(0, MESOS_DNS.most).map((address) => ({ ip: parseIp(address), port: MESOS_DNS.port }));
+    const asked = this.#mesosZone === undefined ? [{ zone: MESOS_DNS.zone, upstreams: mesos }] : [];
+    return [...asked, { zone: "", upstreams: others }, ...forwardZones];
+  }
+
+  /** False when it failed. The same trouble is told once, however often it is tried again. */
+  #attempt(what: string, action: () => void): boolean {
     try {
-      const changes = this.keeper.pass();
-      if (changes.length > 0) this.#tell(changes);
-      this.#problem = undefined;
-      this.#hasPassed = true;
+      action();
+      this.#problems.delete(what);
+      return true;
     } catch (error) {
       const problem = messageOf(error);
-      // The same trouble is told once, however often it is tried again.
-      if (problem !== this.#problem) this.#log.error("DNS addresses or rules not as they should be", { problem });
-      this.#problem = problem;
-      throw error;
+      if (problem !== this.#problems.get(what)) this.#log.error("DNS not as it should be", { what, problem });
+      this.#problems.set(what, problem);
+      return false;
     }
   }
+}
 
-  #tell(objects: readonly string[]): void {
-    if (this.#hasPassed) this.#log.warn("foreign change repaired", { objects });
-    else this.#log.info("DNS set up in the kernel", { objects });
-  }
+function hostResolver(config: Config, { addresses, listen, search }: DnsSettings): HostResolver {
+  const own: readonly Ip[] = listen.map(({ ip }) => ip);
+  return new HostResolver({
+    file: new ResolvConfFile({ path: config.dns_resolv_conf || RESOLV_CONF, backup: backupPath(config) }),
+    isKept: config.dns_resolv_conf !== "",
+    servers: addresses.length > 0 ? addresses : own,
+    own,
+    search,
+  });
 }

@@ -77,8 +77,8 @@ export class ResolvConfFile {
     return true;
   }
 
-  /** Brings back what was there before us. False when what is there isn't ours: then it is left alone, and only the copy
-   *  goes. Throws a NetError `io`, or `not-found` when the copy is lost. */
+  /** Brings back what was there before us. False when what is there isn't ours: then it is left alone, and only the
+   *  copy goes. Throws a NetError `io`, or `not-found` when the copy is lost. */
   restore(): boolean {
     const { path, backup } = this.#places;
     const own = this.isOwn();

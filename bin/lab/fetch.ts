@@ -1,3 +1,5 @@
+import { Resolver } from "node:dns/promises";
+import { tryParseIp } from "../../lib/address.ts";
 import { messageOf, NetError } from "../../lib/error.ts";
 
 /** One answered request. */
@@ -11,6 +13,27 @@ export interface Fetched {
 
 const TEXT_SHOWN = 2000;
 const RETRY_MS = 50;
+const RESOLVE_MS = 2000;
+
+/** Asks the DNS server at `server` for the host of `url`: the same URL with the first address in its place, IPv4 before
+ *  IPv6. Throws a NetError `not-found` when it has none. */
+export async function resolvedBy(server: string, url: URL): Promise<URL> {
+  if (tryParseIp(url.hostname.replace(/^\[|\]$/g, "")) !== undefined) return url;
+  const resolver = new Resolver({ timeout: RESOLVE_MS, tries: 2 });
+  resolver.setServers([server]);
+  const said: string[] = [];
+  for (const ask of [() => resolver.resolve4(url.hostname), () => resolver.resolve6(url.hostname)]) {
+    const [address] = await ask().catch((error: unknown) => {
+      said.push(messageOf(error));
+      return [];
+    });
+    if (address === undefined) continue;
+    const resolved = new URL(url);
+    resolved.hostname = address.includes(":") ? `[${address}]` : address;
+    return resolved;
+  }
+  throw new NetError("not-found", { tried: `resolve ${url.hostname} by ${server}`, said: said.join("; ") });
+}
 
 /** Requests `url` once and reads the whole answer. A refused connection is tried again for `waitMs` milliseconds, for
  *  servers that are just starting. Throws a NetError `unavailable` when there is no answer within `limitMs`. */

@@ -1,3 +1,4 @@
+import type { Socket } from "bun";
 import { formatIp } from "../../lib/address.ts";
 import type { Cancel } from "../../lib/clock.ts";
 import { messageOf } from "../../lib/error.ts";
@@ -28,20 +29,21 @@ function udp({ ip, port }: Endpoint, message: Uint8Array, replies: Replies): Can
   const fail = (error: unknown): void => {
     if (!ended) replies.failed(messageOf(error));
   };
-  Bun.udpSocket({
-    connect: { hostname: formatIp(ip), port },
-    socket: {
-      data(_, bytes) {
-        if (!ended) replies.message(Uint8Array.from(bytes));
-      },
-      // A connected socket is told when nobody listens there.
-      error: (...given: readonly unknown[]) => fail(given.at(-1)),
+  const socket = {
+    data(_: unknown, bytes: Uint8Array) {
+      if (!ended) replies.message(Uint8Array.from(bytes));
     },
-  }).then((socket) => {
-    close = () => socket.close();
-    if (ended) close();
-    else if (!socket.send(message)) fail(new Error("the send buffer is full"));
-  }, fail);
+    // A connected socket is told when nobody listens there.
+    error: (...given: readonly unknown[]) => fail(given.at(-1)),
+  };
+  // Where there is no route, opening and sending throw instead of rejecting.
+  Promise.try(() => Bun.udpSocket({ connect: { hostname: formatIp(ip), port }, socket }))
+    .then((opened) => {
+      close = () => opened.close();
+      if (ended) close();
+      else if (!opened.send(message)) throw new Error("the send buffer is full");
+    })
+    .catch(fail);
   return () => {
     ended = true;
     close();
@@ -56,34 +58,30 @@ function tcp({ ip, port }: Endpoint, message: Uint8Array, replies: Replies): Can
   const fail = (said: string): void => {
     if (!ended) replies.failed(said);
   };
-  Bun.connect({
-    hostname: formatIp(ip),
-    port,
-    socket: {
-      open(socket) {
-        socket.write(Buffer.concat([Uint8Array.of(message.length >> 8, message.length & 0xff), message]));
-      },
-      data(_, bytes) {
-        if (ended) return;
-        received = Buffer.concat([received, bytes]);
-        const length = ((received[0] ?? 0) << 8) | (received[1] ?? 0);
-        if (received.length >= 2 && received.length >= length + 2) {
-          const whole = Uint8Array.from(received.subarray(2, length + 2));
-          received = received.subarray(length + 2);
-          replies.message(whole);
-        } else if (received.length > TCP_BYTES + 2) fail("it sends more than one message can have");
-      },
-      close: () => fail("it closed the connection"),
-      error: (_, error) => fail(messageOf(error)),
-      connectError: (_, error) => fail(messageOf(error)),
+  const socket = {
+    open(opened: Socket) {
+      opened.write(Buffer.concat([Uint8Array.of(message.length >> 8, message.length & 0xff), message]));
     },
-  }).then(
-    (socket) => {
-      close = () => socket.terminate();
+    data(_: unknown, bytes: Uint8Array) {
+      if (ended) return;
+      received = Buffer.concat([received, bytes]);
+      const length = ((received[0] ?? 0) << 8) | (received[1] ?? 0);
+      if (received.length >= 2 && received.length >= length + 2) {
+        const whole = Uint8Array.from(received.subarray(2, length + 2));
+        received = received.subarray(length + 2);
+        replies.message(whole);
+      } else if (received.length > TCP_BYTES + 2) fail("it sends more than one message can have");
+    },
+    close: () => fail("it closed the connection"),
+    error: (_: unknown, error: Error) => fail(messageOf(error)),
+    connectError: (_: unknown, error: Error) => fail(messageOf(error)),
+  };
+  Promise.try(() => Bun.connect({ hostname: formatIp(ip), port, socket }))
+    .then((opened) => {
+      close = () => opened.terminate();
       if (ended) close();
-    },
-    (error: unknown) => fail(messageOf(error)),
-  );
+    })
+    .catch((error: unknown) => fail(messageOf(error)));
   return () => {
     ended = true;
     close();

@@ -13,12 +13,13 @@ interface Bereft {
   readonly backend: ServiceKey;
 }
 
-/** Ends connections to backends that are no longer members of their service. `missed`: the sockets that an earlier call
+/** Ends connections to backends that are no longer members of their service, for the services that `concerns` accepts,
+ *  by their key in hexadecimal digits. `missed`: the sockets that an earlier call
  *  didn't find; one that is not found a second time isn't connected any more, or is out of reach, and is forgotten.
  *  Throws what the kernel says; one that can't end connections (without CONFIG_INET_DIAG_DESTROY) leaves them as they
  *  are. */
-export function endBereft(maps: SocketMaps, missed: Set<bigint>): void {
-  const left = new Map(bereftIn(maps).map((socket) => [socket.cookie, socket]));
+export function endBereft(maps: SocketMaps, missed: Set<bigint>, concerns: (service: string) => boolean): void {
+  const left = new Map(bereftIn(maps, concerns).map((socket) => [socket.cookie, socket]));
   if (left.size > 0) {
     for (const cookie of endAll([...left.values()])) {
       maps.connections.delete(versionKey(cookie));
@@ -31,7 +32,7 @@ export function endBereft(maps: SocketMaps, missed: Set<bigint>): void {
   for (const cookie of again) missed.add(cookie);
 }
 
-function bereftIn(maps: SocketMaps): Bereft[] {
+function bereftIn(maps: SocketMaps, concerns: (service: string) => boolean): Bereft[] {
   const { keys, values, count } = maps.connections.dump();
   const cookies = new DataView(keys.buffer);
   const view = new DataView(values.buffer);
@@ -41,10 +42,11 @@ function bereftIn(maps: SocketMaps): Bereft[] {
     const offset = index * CONNECTION_VALUE.bytes;
     const pair = values.subarray(offset, offset + PAIR_BYTES);
     const name = pair.toHex();
-    const member = known.get(name) ?? maps.members.get(pair) !== undefined;
-    known.set(name, member);
+    const stays =
+      known.get(name) ?? (!concerns(name.slice(0, 2 * ENDPOINT_BYTES)) || maps.members.get(pair) !== undefined);
+    known.set(name, stays);
     const backend = endpointAt(values, offset + ENDPOINT_BYTES);
-    if (member || backend === undefined) continue;
+    if (stays || backend === undefined) continue;
     const netns = view.getBigUint64(offset + CONNECTION_VALUE.netns, true);
     bereft.push({ cookie: cookies.getBigUint64(index * 8, true), netns, backend });
   }

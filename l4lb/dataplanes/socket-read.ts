@@ -1,3 +1,4 @@
+import { compareIp } from "../../lib/address.ts";
 import type { BackendCounters, ServiceCounters } from "../dataplane.ts";
 import { type Backend, compareBackends, type Service, serviceName } from "../service.ts";
 import { maglevTable, slotsOf } from "./socket-choice.ts";
@@ -121,6 +122,7 @@ export function readCounters(maps: SocketMaps): ServiceCounters[] {
     const { ip, port } = backend;
     entry.backends.push({ ip, port, total, ...(key.protocol === "tcp" ? { active: Math.max(0, active) } : {}) });
   }
+  for (const { backends } of services.values()) backends.sort((a, b) => compareIp(a.ip, b.ip) || a.port - b.port);
   return [...services.values()];
 }
 

@@ -1,3 +1,4 @@
+import { NetError } from "../../lib/error.ts";
 import type { Change } from "../dataplane.ts";
 import { type Backend, backendName, type Service, type ServiceKey, serviceName } from "../service.ts";
 import { maglevTable, slotsOf } from "./socket-choice.ts";
@@ -22,6 +23,8 @@ import { MapWrites } from "./socket-map-writes.ts";
 interface Step {
   readonly index: number;
   readonly key: ServiceKey;
+  /** It may be there in a form that isn't ours. */
+  readonly exists: boolean;
   readonly present: ServiceValue | undefined;
   /** Of the present version, as far as they are there. */
   readonly before: readonly Backend[];
@@ -44,7 +47,9 @@ export function writeChanges(maps: SocketMaps, changes: readonly Change[]): Writ
     const steps: Step[] = [];
     for (let index = start; index < end; index++) {
       const change = changes[index];
-      if (change !== undefined) steps.push(stepOf(maps, change, index));
+      if (change === undefined) continue;
+      outcome[index] = refusalOf(change);
+      if (outcome[index] === undefined) steps.push(stepOf(maps, change, index));
     }
     bereft.push(...writeRun(maps, steps, outcome));
     start = end;
@@ -65,6 +70,18 @@ function endOfRun(changes: readonly Change[], start: number): number {
   return changes.length;
 }
 
+/** What can't be, whatever the kernel says. */
+function refusalOf(change: Change): NetError | undefined {
+  if (change.do !== "put") return undefined;
+  const { service } = change;
+  const stranger = service.backends.find(({ ip }) => ip.family !== service.ip.family);
+  if (stranger === undefined) return undefined;
+  return new NetError("invalid", {
+    tried: `balance ${serviceName(service)}`,
+    said: `its backend ${backendName(stranger)} is of the other family`,
+  });
+}
+
 function stepOf(maps: SocketMaps, change: Change, index: number): Step {
   const wanted = change.do === "put" ? change.service : undefined;
   const key = change.do === "put" ? change.service : change.key;
@@ -75,7 +92,7 @@ function stepOf(maps: SocketMaps, change: Change, index: number): Step {
     const slot = maps.slots.get(slotKey(present?.version ?? 0n, number));
     if (slot !== undefined) before.push(slotAt(slot).backend);
   }
-  return { index, key, present, before, wanted };
+  return { index, key, exists: value !== undefined, present, before, wanted };
 }
 
 /** Gives the numbers of the changes that took a backend from connections. */
@@ -92,15 +109,15 @@ function writeRun(maps: SocketMaps, steps: readonly Step[], outcome: (Error | un
   for (const [{ index, key }, value] of values) {
     if (outcome[index] === undefined) writes.set("services", serviceKey(key), serviceValue(value), index);
   }
-  for (const { wanted, present, key } of steps) {
-    if (wanted === undefined && present !== undefined) writes.delete("services", serviceKey(key));
+  for (const { wanted, exists, key } of steps) {
+    if (wanted === undefined && exists) writes.delete("services", serviceKey(key));
   }
   writes.flush();
   countAddresses(maps, writes, steps, outcome);
   const bereft = steps.filter((step) => {
     const failed = outcome[step.index] !== undefined;
     const value = values.get(step);
-    if (failed && value !== undefined) deleteVersion(writes, value);
+    if (failed && value !== undefined) takeBack(writes, step, value);
     return !failed && deleteBefore(maps, writes, step);
   });
   writes.flush();
@@ -118,18 +135,15 @@ function takeVersions(maps: SocketMaps, count: number): bigint {
   return first;
 }
 
-/** Writes what a service needs under a new version. Who is a member already stays one without interruption. */
+/** Writes what a service needs under a new version. Who is a member already stays one without interruption: the kernel
+ *  puts the new element before the old one. */
 function writeBackends(
   writes: MapWrites,
-  { index, key, before }: Step,
+  { index, key }: Step,
   { backends, scheduler, affinity }: Service,
   version: bigint,
 ): ServiceValue {
-  const weights = new Map(before.map((backend) => [backendName(backend), backend.weight]));
-  for (const backend of backends) {
-    if (weights.get(backendName(backend)) === backend.weight) continue;
-    writes.set("members", pairKey(key, backend), numberValue(backend.weight), index);
-  }
+  for (const backend of backends) writes.set("members", pairKey(key, backend), numberValue(backend.weight), index);
   for (const [number, slot] of slotsOf(backends).entries()) {
     writes.set("slots", slotKey(version, number), slotValue(slot), index);
   }
@@ -148,8 +162,8 @@ function countAddresses(
   outcome: readonly (Error | undefined)[],
 ): void {
   const counts = new Map<string, { readonly key: Uint8Array; count: number; readonly index: number }>();
-  for (const { index, key, present, wanted } of steps) {
-    const more = Number(wanted !== undefined) - Number(present !== undefined);
+  for (const { index, key, exists, wanted } of steps) {
+    const more = Number(wanted !== undefined) - Number(exists);
     if (more === 0 || outcome[index] !== undefined) continue;
     const address = addressKey(key.ip);
     const name = address.toHex();
@@ -183,6 +197,15 @@ function deleteBefore(maps: SocketMaps, writes: MapWrites, { key, present, befor
     if (new DataView(counter.buffer).getBigInt64(COUNTER_VALUE.active, true) > 0n) bereft = true;
   }
   return bereft;
+}
+
+/** Deletes what a change wrote that the kernel has not taken whole. */
+function takeBack(writes: MapWrites, { key, before, wanted }: Step, value: ServiceValue): void {
+  deleteVersion(writes, value);
+  const staying = new Set(before.map(backendName));
+  for (const backend of wanted?.backends ?? []) {
+    if (!staying.has(backendName(backend))) writes.delete("members", pairKey(key, backend));
+  }
 }
 
 function deleteVersion(writes: MapWrites, { version, backends, scheduler, choices }: ServiceValue): void {

@@ -3,6 +3,7 @@ import type { Change, Dataplane, Foundation, ServiceCounters } from "../dataplan
 import type { Service } from "../service.ts";
 import { endBereft } from "./socket-end.ts";
 import { SocketFoundation, type SocketPlaces } from "./socket-foundation.ts";
+import { serviceKey } from "./socket-layout.ts";
 import { readCounters, readServices } from "./socket-read.ts";
 import { sweep } from "./socket-sweep.ts";
 import { writeChanges } from "./socket-write.ts";
@@ -17,6 +18,7 @@ export function openSocketDataplane(places: SocketPlaces): Dataplane {
 class SocketDataplane implements Dataplane {
   readonly kind = "socket";
   readonly #missed = new Set<bigint>();
+  #broken: ReadonlySet<string> = new Set();
 
   constructor(private readonly foundation: SocketFoundation) {}
 
@@ -24,9 +26,10 @@ class SocketDataplane implements Dataplane {
     const made = this.foundation.prepare();
     const maps = this.foundation.maps();
     if (maps === undefined) return { made };
-    const swept = sweep(maps);
-    endBereft(maps, this.#missed);
-    return { made: [...made, ...swept] };
+    const { repaired, broken } = sweep(maps, this.#broken);
+    this.#broken = broken;
+    endBereft(maps, this.#missed, (service) => !broken.has(service));
+    return { made: [...made, ...repaired] };
   }
 
   read(): Service[] {
@@ -39,8 +42,9 @@ class SocketDataplane implements Dataplane {
     if (maps === undefined) return changes.map(() => unprepared());
     const { outcome, bereft } = writeChanges(maps, changes);
     if (bereft.length === 0) return outcome;
+    const concerned = new Set(bereft.map((index) => keyOf(changes[index])));
     try {
-      endBereft(maps, this.#missed);
+      endBereft(maps, this.#missed, (service) => concerned.has(service));
     } catch (error) {
       if (!(error instanceof NetError)) throw error;
       for (const index of bereft) outcome[index] ??= error;
@@ -53,18 +57,13 @@ class SocketDataplane implements Dataplane {
     return maps === undefined ? [] : readCounters(maps);
   }
 
+  /** Connections stay: they are direct ones, and whatever carries virtual IPs next doesn't touch them. */
   remove(): void {
-    const maps = this.foundation.maps();
-    if (maps !== undefined) this.#endAll();
     this.foundation.remove();
   }
 
   close(): void {
     this.foundation.close();
-  }
-
-  #endAll(): void {
-    this.apply(this.read().map((service): Change => ({ do: "delete", key: service, before: service })));
   }
 }
 
@@ -74,4 +73,10 @@ function unprepared(): NetError {
     said: "its maps aren't there",
     remedy: "prepare it first",
   });
+}
+
+/** The service that a change is about, by its key in hexadecimal digits. */
+function keyOf(change: Change | undefined): string | undefined {
+  if (change === undefined) return undefined;
+  return serviceKey(change.do === "put" ? change.service : change.key).toHex();
 }

@@ -9,6 +9,10 @@ import type { PeerAnswer, PeerQuestion } from "./vip-peer-protocol.ts";
 /** Connections and sockets that stay open between questions, by the number of the question that opened them. */
 const connections = new Map<number, Talk>();
 
+/** How often, and after which waits, a fixed port is tried again that isn't free yet. */
+const PORT_TRIES = 20;
+const PORT_WAIT_MS = 10;
+
 interface Talk {
   say(text: string, timeoutMs: number): Promise<string>;
   close(): void;
@@ -79,8 +83,14 @@ function dial({ address, port, localPort }: { address: string; port: number; loc
 async function ask(question: Extract<PeerQuestion, { do: "ask" }>): Promise<Record<string, number>> {
   const answers: Record<string, number> = {};
   for (let done = 0; done < question.times; done++) {
-    const talk = dial(question);
-    const answer = await talk.say("", question.timeoutMs);
+    let talk = dial(question);
+    let answer = await talk.say("", question.timeoutMs);
+    // The last acknowledgement of the connection before may still be on its way, on a slow machine.
+    for (let tries = 0; answer === "EADDRNOTAVAIL" && tries < PORT_TRIES; tries++) {
+      await Bun.sleep(PORT_WAIT_MS);
+      talk = dial(question);
+      answer = await talk.say("", question.timeoutMs);
+    }
     if (/^(?:\d|[0-9a-f]*:)/.test(answer)) await talk.say("bye", question.timeoutMs);
     talk.close();
     const name = question.whole === true ? answer : (answer.split(" ")[0] ?? "");
@@ -102,11 +112,12 @@ function serveTcp(address: string, port: number): Promise<() => Served> {
       const me = plain(socket.localAddress);
       socket.write(`${me} ${plain(socket.remoteAddress)} ${socket.remotePort}\n`);
       const lines = createInterface(socket);
-      lines.on("error", () => undefined);
       lines.on("line", (text) => {
         if (text === "bye") socket.end();
         else socket.write(`${me} ${text}\n`);
       });
+      // It passes on the socket's error, such as a reset by a client whose connection was ended.
+      lines.on("error", () => undefined);
     });
     server.on("error", reject);
     const close = () => {

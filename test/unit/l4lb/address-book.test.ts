@@ -61,12 +61,12 @@ describe("the address book", () => {
     expect(addressOf(book, "a")).not.to.be.oneOf(["11.0.0.3", undefined]);
   });
 
-  it("lets a name that has another claim give way, whoever was first", () => {
+  it("gives a name that lost its earliest claim the next that nobody had before", () => {
     const book = new AddressBook(POOL);
     for (const name of ["a", "b"]) book.want(name);
-    book.claim(claim("n1", "a", "11.0.0.3", 5));
+    book.claim(claim("n1", "b", "11.0.0.3", 5));
+    book.claim(claim("n1", "a", "11.0.0.3", 10));
     book.claim(claim("n2", "a", "11.0.0.4", 30));
-    book.claim(claim("n2", "b", "11.0.0.3", 20));
     expect([addressOf(book, "a"), addressOf(book, "b")]).to.deep.equal(["11.0.0.4", "11.0.0.3"]);
   });
 

@@ -98,13 +98,15 @@ class World {
     if (this.member(to).hear(this.member(from))) this.member(to).speak(this.reaches(to), this.now);
   }
 
-  /** Lets everybody talk until nobody has news; fails when that doesn't end. */
+  /** Lets everybody talk until nobody has news; fails when that doesn't end. Before anybody gives up a claim, which
+   *  nodes do only after a while (l4lb/own-claims.ts), the news of nodes that came back has arrived. */
   settle(): void {
+    for (const _ of NODES) this.#pairs((from, to) => this.member(to).hear(this.member(from)));
     for (let round = 0; round < 50; round++) {
       const before = NODES.map((id) => this.member(id).word.claims);
-      for (const from of NODES) for (const to of NODES) this.tell(from, to);
+      this.#pairs((from, to) => this.tell(from, to));
       for (const id of NODES) this.member(id).speak(this.reaches(id), this.now);
-      for (const from of NODES) for (const to of NODES) this.tell(from, to);
+      this.#pairs((from, to) => this.tell(from, to));
       if (
         Bun.deepEquals(
           before,
@@ -114,6 +116,10 @@ class World {
         return;
     }
     throw new Error("the nodes don't come to an end");
+  }
+
+  #pairs(action: (from: NodeId, to: NodeId) => void): void {
+    for (const from of NODES) for (const to of NODES) if (this.part.get(from) === this.part.get(to)) action(from, to);
   }
 
   /** Address of each name that is hosted in the part of `id`, as that node sees it. */

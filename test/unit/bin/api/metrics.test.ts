@@ -1,11 +1,13 @@
 import { readFileSync } from "node:fs";
 import { expect } from "chai";
-import { Counter, Gauge, Registry } from "prom-client";
+import { Counter, Gauge, Histogram as PrometheusHistogram, Registry } from "prom-client";
 import { METRICS, METRICS_TYPE, metricsPage } from "../../../../bin/api/metrics.ts";
 import { Traffic } from "../../../../bin/api/traffic.ts";
+import { Histogram } from "../../../../lib/histogram.ts";
 import { register } from "../../../../overlay/leader/register.ts";
 import { draftOf, registryOf } from "../../../../overlay/leader/registry.ts";
 import { member, type SampleState, sampleState } from "../../../support/api-state.ts";
+import { dnsState } from "../../../support/dns-state.ts";
 import { sampleTask, statusFact, taskFact } from "../../../support/facts.ts";
 import { network, node } from "../../overlay/leader/fixture.ts";
 
@@ -95,20 +97,58 @@ describe("the metrics page", () => {
     sample.sources.push({ name: 'a "quoted" \\ name\nof two lines', tasks: 4, problem: undefined });
     const traffic = new Traffic();
     traffic.count("/health", 503);
+    sample.dns = dnsState().dns;
+    await sample.dns.counter.count();
     const sources = { state: sample.state, traffic };
     const registry = new Registry();
-    for (const { name, type, help, labels, read } of METRICS) {
+    // Prometheus' own histograms can't be given counts, only durations: they have a test of their own.
+    const plain = METRICS.filter(({ type }) => type !== "histogram");
+    const histograms = METRICS.flatMap(({ type, name }) => (type === "histogram" ? name : []));
+    for (const { name, type, help, labels, read } of plain) {
       const options = { name, help, labelNames: [...labels], registers: [registry] };
       const metric = type === "gauge" ? new Gauge(options) : new Counter(options);
       metric.reset();
       for (const { labels: of, value } of read(sources)) metric.inc(of, value);
     }
     // What the process itself uses changes between two readings.
-    const lines = (text: string) => text.split("\n").filter((line) => !/^process_(?:cpu|resident)/.test(line));
+    const lines = (text: string) =>
+      text.split("\n").filter((line) => {
+        return (
+          line !== "" && !/^process_(?:cpu|resident)/.test(line) && !histograms.some((name) => line.includes(name))
+        );
+      });
     const ours = lines(metricsPage(sources).render());
     expect(ours).to.have.members(lines(await registry.metrics()));
     expect(ours).to.have.lengthOf.above(100);
     expect(METRICS_TYPE).to.equal(registry.contentType);
+  });
+
+  it("has histograms as Prometheus' own client library writes them", async () => {
+    const sample = sampleState();
+    const durations = new Histogram([0.001, 0.5]);
+    const registry = new Registry();
+    const name = "dcos_net_dns_forwarder_requests_duration_seconds";
+    const help = METRICS.find((metric) => metric.name === name)?.help ?? "";
+    const real = new PrometheusHistogram({
+      name,
+      help,
+      labelNames: ["zone"],
+      buckets: [0.001, 0.5],
+      registers: [registry],
+    });
+    for (const seconds of [0.001, 0.25, 0.25, 2]) {
+      durations.observe(seconds);
+      real.observe({ zone: "." }, seconds);
+    }
+    sample.dns = { ...dnsState().dns, times: () => new Map([["", { durations, failures: 1 }]]) };
+    const text = metricsPage({ state: sample.state, traffic: new Traffic() }).render();
+    const ours = text.split("\n").filter((line) => line.includes(name));
+    expect(ours).to.deep.equal((await registry.metrics()).split("\n").filter((line) => line !== ""));
+    expect(text).to.include('dcos_net_dns_forwarder_failures_total{zone="."} 1');
+  });
+
+  it("has no value of DNS where that is switched off", () => {
+    expect([...render(sampleState()).keys()].filter((name) => name.includes("dns"))).to.deep.equal([]);
   });
 
   it("has names as Prometheus wants them: counters end in _total, gauges don't", () => {
@@ -121,7 +161,9 @@ describe("the metrics page", () => {
 
   it("is what docs/metrics.md explains, metric for metric and label for label", () => {
     const text = readFileSync(new URL("../../../../docs/metrics.md", import.meta.url), "utf8");
-    const rows = [...text.matchAll(/^\| `((?:dcos_net|process)_\w+)(?:\{([\w, ]+)\})?` \| (counter|gauge) \|/gm)];
+    const rows = [
+      ...text.matchAll(/^\| `((?:dcos_net|process)_\w+)(?:\{([\w, ]+)\})?` \| (counter|gauge|histogram) \|/gm),
+    ];
     const documented = rows.map(([, name, labels = "", type]) => `${type} ${name}{${labels}}`);
     const real = METRICS.map(({ type, name, labels }) => `${type} ${name}{${labels.join(", ")}}`);
     expect(documented).to.have.members(real);

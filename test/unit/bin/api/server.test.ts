@@ -10,6 +10,7 @@ import { NetError } from "../../../../lib/error.ts";
 import { jsonLog } from "../../../../lib/log.ts";
 import { registryOf } from "../../../../overlay/leader/registry.ts";
 import { member, type SampleState, sampleState } from "../../../support/api-state.ts";
+import { dnsState } from "../../../support/dns-state.ts";
 import { sampleTask, taskFact } from "../../../support/facts.ts";
 import { type FakeClock, fakeClock } from "../../../support/fake-clock.ts";
 import { network, rejectionOf } from "../../overlay/leader/fixture.ts";
@@ -75,14 +76,34 @@ describe("the HTTP API on a loopback port", () => {
 
   it("answers every route that it lists", async () => {
     const { routes } = (await askApi(at(), "/")) as { routes: string[] };
-    expect(routes).to.have.lengthOf(10);
+    expect(routes).to.have.lengthOf(15);
+    sample.dns = dnsState().dns;
     for (const route of routes) {
-      const [method = "", path = ""] = route.split(" ");
+      const [method = "", shape = ""] = route.split(" ");
+      const path = shape.replace("{name}", "ready.spartan").replace("query", "query?name=ready.spartan");
       const body = path.endsWith("forget") ? '{"nodes": ["n9"]}' : '{"agents": []}';
       const asked = method === "GET" ? {} : { method, headers: JSON_TYPE, body };
       if (path.endsWith("forget")) sample.members.push(member("n9", "left"));
       expect((await ask(path, asked)).status, route).to.equal(200);
     }
+  });
+
+  it("takes a name from the path, as one segment, and counts all such requests as one route", async () => {
+    sample.dns = dnsState().dns;
+    expect((await ask("/v1/hosts/ready%2Espartan")).text).to.equal('[{"host":"ready.spartan","ip":"127.0.0.1"}]');
+    expect((await ask("/v1/hosts/a/b")).status).to.equal(404);
+    expect((await ask("/v1/hosts/")).status).to.equal(404);
+    expect((await ask("/v1/hosts/a..b")).status).to.equal(400);
+    expect((await ask("/v1/hosts/a", { method: "POST" })).status).to.equal(405);
+    const { text } = await ask("/metrics");
+    expect(text).to.include('dcos_net_http_requests_total{route="/v1/hosts/{name}",status="200"} 1');
+  });
+
+  it("says where names are asked for that DNS is switched off", async () => {
+    sample.dns = undefined;
+    const { status, error } = await errorOf("/v1/records");
+    expect([status, error["code"]]).to.deep.equal([503, "unavailable"]);
+    expect(error["said"]).to.include("setting dns");
   });
 
   it("tells its version as DC/OS does", async () => {

@@ -1,0 +1,290 @@
+import type { Entry } from "../facts/delta.ts";
+import type { TaskFact } from "../facts/fact.ts";
+import type { TrieMap } from "../facts/trie.ts";
+import type { Snapshot, ViewDelta } from "../facts/view.ts";
+import type { Family, Ip } from "../lib/address.ts";
+import type { VipPools } from "./address.ts";
+import type { Standing } from "./address-book.ts";
+import { type Declared, declare } from "./declare.ts";
+import { type DrainCause, Drains } from "./drain.ts";
+import { Drained } from "./drained.ts";
+import type { Vip } from "./label.ts";
+import { type NameKey, VipNames } from "./names.ts";
+import { type Member, rowOf, type VipRow } from "./row.ts";
+import { Rows, type ServiceChange } from "./rows.ts";
+import { serviceName } from "./service.ts";
+
+export interface VipTableOptions {
+  /** Id of this node among the node facts. */
+  readonly node: string;
+  /** Its own addresses in canonical text: tasks there run on this node. */
+  readonly addresses: readonly string[];
+  readonly pools: VipPools;
+  /** How long a drained task keeps its connections, milliseconds. */
+  readonly drainMs: number;
+  /** Wall clock, milliseconds since 1970. */
+  readonly now: () => number;
+}
+
+/** What became different in the table. */
+export interface VipChanges {
+  /** By the services' names. */
+  readonly services: ReadonlyMap<string, ServiceChange>;
+  /** Names whose address, or whose place among this node's own, may be another one. */
+  readonly names: readonly NameKey[];
+}
+
+/** A task whose labels, or health, matter to virtual IPs. */
+export interface KnownTask extends Declared {
+  readonly fact: TaskFact;
+  readonly lost: boolean;
+}
+
+/** One virtual IP with the tasks that declare it. */
+interface KnownVip {
+  /** `vipText`. */
+  readonly id: string;
+  readonly vip: Vip;
+  /** Keys of tasks. */
+  readonly tasks: Set<string>;
+  /** Its rows at present, by family. */
+  readonly rows: Map<Family, VipRow>;
+  /** Families in which its name needs an address for it. */
+  families: ReadonlySet<Family>;
+}
+
+/**
+ * The virtual IPs of the cluster as every node computes them from the same facts, each with the tasks that it comes
+ * from. Takes the deltas of the view: one change costs as much as the backends of the virtual IPs that it is about.
+ * What drained tasks keep depends on the time, for which `tick` is there.
+ */
+export class VipTable {
+  readonly #options: VipTableOptions;
+  readonly #names: VipNames;
+  readonly #drains: Drains;
+  readonly #drained = new Drained();
+  readonly #own: ReadonlySet<string>;
+  readonly #tasks = new Map<string, KnownTask>();
+  readonly #vips = new Map<string, KnownVip>();
+  /** Virtual IPs by name, in both families. */
+  readonly #byName = new Map<string, Set<string>>();
+  readonly rows = new Rows();
+  /** Virtual IPs whose rows have to be made anew. */
+  readonly #dirty = new Set<string>();
+
+  constructor(options: VipTableOptions) {
+    this.#options = options;
+    this.#own = new Set(options.addresses);
+    this.#names = new VipNames(options.pools);
+    this.#drains = new Drains(options.drainMs);
+  }
+
+  /** Takes a whole snapshot, once, before the deltas that follow it. What is drained in it is so since it was seen. */
+  begin(snapshot: Snapshot): VipChanges {
+    const none = { changed: [], removed: [] };
+    const nodes = { ...none, added: entries(snapshot.nodes) };
+    this.#names.change({ ...none, added: entries(snapshot.vips) }, nodes);
+    this.#drained.change({ ...none, added: entries(snapshot.drains) }, nodes);
+    for (const [key, fact] of snapshot.lostTasks) this.#enter(key, fact, true, fact.observedAt);
+    for (const [key, fact] of snapshot.tasks) this.#enter(key, fact, false, fact.observedAt);
+    return this.#settle();
+  }
+
+  /** Takes one delta of the view. What begins to drain now does so at this moment. */
+  change({ tasks, lostTasks, vips, drains, nodes }: ViewDelta): VipChanges {
+    const now = this.#options.now();
+    this.#names.change(vips, nodes);
+    const isDrained = this.#drained.change(drains, nodes);
+    const stays = new Set([...tasks.added, ...lostTasks.added].map(({ key }) => key));
+    for (const { key } of [...tasks.removed, ...lostTasks.removed]) if (!stays.has(key)) this.#leave(key);
+    for (const { key, value } of lostTasks.added) this.#enter(key, value, true, now);
+    for (const { key, after } of lostTasks.changed) this.#enter(key, after, true, now);
+    for (const { key, value } of tasks.added) this.#enter(key, value, false, now);
+    for (const { key, after } of tasks.changed) this.#enter(key, after, false, now);
+    if (isDrained) for (const [key, { fact }] of this.#tasks) this.#note(key, fact, now);
+    return this.#settle();
+  }
+
+  /** Ends what drained tasks have left when their time is over. */
+  tick(): VipChanges {
+    for (const key of this.#drains.expire(this.#options.now())) this.#touch(key);
+    return this.#settle();
+  }
+
+  /** Number of tasks that are drained: while there are any, `tick` is to be called. */
+  get draining(): number {
+    return this.#drains.size;
+  }
+
+  /** The virtual IPs of a name, by `vipText`. */
+  vipsOf(name: string): ReadonlySet<string> {
+    return this.#byName.get(name) ?? new Set();
+  }
+
+  /** The rows of a virtual IP (`vipText`), whether or not another one has their service. */
+  rowsOf(vip: string): Iterable<VipRow> {
+    return this.#vips.get(vip)?.rows.values() ?? [];
+  }
+
+  /** The address that a name has here; undefined when it needs none, or when the pool is full. */
+  standing(key: NameKey): Standing | undefined {
+    return this.#names.standing(key);
+  }
+
+  /** True when a task that this node tells of is a backend of the name in this family. */
+  hosts({ name, family }: NameKey): boolean {
+    const { node } = this.#options;
+    for (const vip of this.vipsOf(name)) {
+      const { tasks } = this.#vips.get(vip) ?? { tasks: [] };
+      for (const key of tasks) {
+        const task = this.#tasks.get(key);
+        if (task === undefined || task.lost || task.fact.owner !== node) continue;
+        if (task.memberships.get(vip)?.places.some(({ ip }) => ip.family === family)) return true;
+      }
+    }
+    return false;
+  }
+
+  /** What is wrong with labels, by task, and which virtual IPs want the same address and port. */
+  *problems(): Generator<string, void, undefined> {
+    for (const { fact, problems } of this.#tasks.values()) {
+      for (const problem of problems) yield `task ${fact.body.id} of ${fact.body.framework.name}: ${problem}`;
+    }
+    yield* this.rows.conflicts();
+    for (const row of this.rows) for (const problem of row.problems) yield `${serviceName(row.service)}: ${problem}`;
+  }
+
+  /** A task and what its labels come to; undefined for one that has none, or that isn't there. */
+  task(key: string): KnownTask | undefined {
+    return this.#tasks.get(key);
+  }
+
+  #enter(key: string, fact: TaskFact, lost: boolean, now: number): void {
+    this.#leave(key, true);
+    const { state, ports } = fact.body;
+    const isBackend = (state === "running" || state === "killing") && ports.some(({ vips }) => vips.length > 0);
+    if (!isBackend) {
+      this.#drains.note(key, undefined, now, now);
+      return;
+    }
+    const isOwn = fact.body.agent.addresses.some((address) => this.#own.has(address));
+    const declared = declare(fact.body, isOwn, this.#names.families);
+    this.#tasks.set(key, { ...declared, fact, lost });
+    this.#note(key, fact, now);
+    for (const [id, { vip }] of declared.memberships) this.#join(id, vip, key);
+  }
+
+  /** A task is gone; `stays` when it is about to come back. */
+  #leave(key: string, stays = false): void {
+    this.#touch(key);
+    if (!stays) this.#drains.note(key, undefined, 0, 0);
+    for (const id of this.#tasks.get(key)?.memberships.keys() ?? []) this.#vips.get(id)?.tasks.delete(key);
+    this.#tasks.delete(key);
+  }
+
+  #join(id: string, vip: Vip, task: string): void {
+    const known = this.#vips.get(id) ?? this.#create(id, vip);
+    known.tasks.add(task);
+    this.#dirty.add(id);
+  }
+
+  #create(id: string, vip: Vip): KnownVip {
+    const known = { id, vip, tasks: new Set<string>(), rows: new Map<Family, VipRow>(), families: new Set<Family>() };
+    this.#vips.set(id, known);
+    const { place } = vip;
+    if (place.kind === "ip") this.#names.take(place.ip);
+    else this.#byName.set(place.name, (this.#byName.get(place.name) ?? new Set()).add(id));
+    return known;
+  }
+
+  #forget({ id, vip: { place } }: KnownVip): void {
+    this.#vips.delete(id);
+    if (place.kind === "ip") return;
+    const ids = this.#byName.get(place.name);
+    ids?.delete(id);
+    if (ids?.size === 0) this.#byName.delete(place.name);
+  }
+
+  #touch(key: string): void {
+    for (const id of this.#tasks.get(key)?.memberships.keys() ?? []) this.#dirty.add(id);
+  }
+
+  /** Notes whether a task is drained, since `since` unless an operator's word is older. */
+  #note(key: string, fact: TaskFact, since: number): void {
+    const now = this.#options.now();
+    const before = this.#drains.of(key);
+    const asked = this.#drained.since(key, fact);
+    this.#drains.note(key, causeOf(fact, asked), Math.min(since, asked ?? since), now);
+    if (!Bun.deepEquals(before, this.#drains.of(key))) this.#touch(key);
+  }
+
+  #settle(): VipChanges {
+    const own = new Set<string>();
+    for (const id of this.#dirty) {
+      const known = this.#vips.get(id);
+      if (known === undefined) continue;
+      if (known.vip.place.kind === "name") own.add(known.vip.place.name);
+      this.#wantAddresses(known);
+    }
+    const names = this.#names.settle();
+    for (const { name } of names) for (const id of this.vipsOf(name)) this.#dirty.add(id);
+    for (const id of this.#dirty) this.#rebuild(id);
+    this.#dirty.clear();
+    const touched = [...own].flatMap((name) => [...this.#names.families].map((family) => ({ name, family })));
+    return { services: this.rows.settle(), names: [...names, ...touched] };
+  }
+
+  #wantAddresses(known: KnownVip): void {
+    const { place } = known.vip;
+    if (place.kind === "ip") {
+      if (known.tasks.size === 0) this.#names.free(place.ip);
+      return;
+    }
+    const wanted = new Set<Family>();
+    for (const { places } of this.#membersOf(known)) for (const { ip } of places) wanted.add(ip.family);
+    for (const family of wanted.difference(known.families)) this.#names.want({ name: place.name, family });
+    for (const family of known.families.difference(wanted)) this.#names.unwant({ name: place.name, family });
+    known.families = wanted;
+  }
+
+  #rebuild(id: string): void {
+    const known = this.#vips.get(id);
+    if (known === undefined) return;
+    const members = [...this.#membersOf(known)];
+    for (const row of known.rows.values()) this.rows.drop(id, row);
+    known.rows.clear();
+    for (const family of [4, 6] as const) {
+      const ip = this.#addressOf(known.vip, family);
+      const row = ip && rowOf(known.vip, ip, members);
+      if (row === undefined) continue;
+      known.rows.set(family, row);
+      this.rows.put(id, row);
+    }
+    if (known.tasks.size === 0) this.#forget(known);
+  }
+
+  #addressOf({ place }: Vip, family: Family): Ip | undefined {
+    if (place.kind === "ip") return place.ip.family === family ? place.ip : undefined;
+    return this.#names.standing({ name: place.name, family })?.address;
+  }
+
+  *#membersOf({ id, tasks }: KnownVip): Generator<Member> {
+    for (const key of tasks) {
+      const task = this.#tasks.get(key);
+      const membership = task?.memberships.get(id);
+      if (task === undefined || membership === undefined) continue;
+      yield { ...membership, task: key, fact: task.fact, lost: task.lost, drain: this.#drains.of(key) };
+    }
+  }
+}
+
+/** Why a task gets no new connections, the gravest first; undefined when it does. */
+function causeOf({ body: { state, health } }: TaskFact, asked: number | undefined): DrainCause | undefined {
+  if (state === "killing") return "killing";
+  if (health === "unhealthy") return "unhealthy";
+  return asked === undefined ? undefined : "drained";
+}
+
+function entries<T>(map: TrieMap<T>): Entry<T>[] {
+  return [...map].map(([key, value]) => ({ key, value }));
+}

@@ -1,0 +1,103 @@
+import { mkdirSync, mkdtempSync, readdirSync, rmdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { BpfAssembler } from "../../kernel/bpf-assembler.ts";
+import { attachTypeOf, type CgroupHook, closeProgram, loadProgram } from "../../kernel/bpf-program.ts";
+import { addressOf, systemCall } from "../../kernel/ffi.ts";
+import { closeFolder, openFolder } from "../../kernel/folder.ts";
+import { cgroupRoot, mountBpfFilesystem, mounts } from "../../kernel/mounts.ts";
+
+const PREFIX = "dcos-net-socket";
+const BPF_PROG_QUERY = 16;
+
+/** A control group and a BPF file system for one test: what is attached and pinned there goes with them. */
+export interface SocketPlace {
+  readonly cgroup: string;
+  /** An empty folder in the BPF file system. */
+  readonly pins: string;
+  close(): void;
+}
+
+let number = 0;
+
+/** Why there can't be such a place here; undefined when there can. */
+export function socketPlaceUnavailable(): string | undefined {
+  if (process.getuid?.() !== 0) return "making control groups and BPF file systems needs root";
+  return mounts().some(({ type }) => type === "cgroup2") ? undefined : "no cgroup2 is mounted";
+}
+
+export function openSocketPlace(): SocketPlace {
+  removeLeftovers();
+  const own = `${PREFIX}-${process.pid}-`;
+  const cgroup = join(cgroupRoot(), `${own}${number++}`);
+  const folder = mkdtempSync(join(tmpdir(), own));
+  mkdirSync(cgroup);
+  mountBpfFilesystem(folder);
+  return {
+    cgroup,
+    pins: join(folder, "l4lb"),
+    close() {
+      run("umount", folder);
+      rmSync(folder, { recursive: true });
+      rmdirSync(cgroup);
+    },
+  };
+}
+
+/** Places of test runs that were killed. */
+function removeLeftovers(): void {
+  const isDead = (name: string): boolean => {
+    const [, pid] = new RegExp(`^${PREFIX}-(\\d+)-`).exec(name) ?? [];
+    return pid !== undefined && !isAlive(Number(pid));
+  };
+  for (const name of readdirSync(tmpdir()).filter(isDead)) {
+    const folder = join(tmpdir(), name);
+    if (mounts().some(({ path }) => path === folder)) run("umount", folder);
+    rmSync(folder, { recursive: true });
+  }
+  for (const name of readdirSync(cgroupRoot()).filter(isDead)) rmdirSync(join(cgroupRoot(), name));
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function run(...command: string[]): void {
+  const { exitCode, stderr } = Bun.spawnSync(command);
+  if (exitCode !== 0) throw new Error(`${command.join(" ")}: ${stderr}`);
+}
+
+/** Runs `action` with a descriptor of a program that lets everything pass. */
+export function withPlainProgram<T>(hook: CgroupHook, action: (program: number) => T): T {
+  const instructions = new BpfAssembler().move("r0", 1).exit().finish();
+  const program = loadProgram({ name: "plain", hook, instructions });
+  try {
+    return action(program);
+  } finally {
+    closeProgram(program);
+  }
+}
+
+/** Numbers of the programs that are attached to a control group itself (BPF_PROG_QUERY). */
+export function programsOf(cgroup: string, hook: CgroupHook): number[] {
+  const folder = openFolder(cgroup);
+  try {
+    const ids = new Uint8Array(new ArrayBuffer(4 * 64));
+    const attribute = new Uint8Array(new ArrayBuffer(64));
+    const view = new DataView(attribute.buffer);
+    view.setUint32(0, folder, true);
+    view.setUint32(4, attachTypeOf(hook), true);
+    view.setBigUint64(16, BigInt(addressOf(ids)), true);
+    view.setUint32(24, 64, true);
+    systemCall("query programs", "bpf", BPF_PROG_QUERY, attribute, attribute.length);
+    const found = new DataView(ids.buffer);
+    return Array.from({ length: view.getUint32(24, true) }, (_, index) => found.getUint32(4 * index, true));
+  } finally {
+    closeFolder(folder);
+  }
+}
