@@ -9,6 +9,7 @@ import { LEASES } from "../test/bench/leases.ts";
 import { type Benchmark, type Measurement, ratioOf, type Sample, shareOf } from "../test/bench/measurement.ts";
 import { PEERS_PROGRAMMED } from "../test/bench/peers.ts";
 import { STARTUP } from "../test/bench/startup.ts";
+import { VIP_SOCKET } from "../test/bench/vip-socket.ts";
 
 // Measures ours beside the reference and prints a line for each budget: bun scripts/bench.ts [NAME...] [--runs N] Each
 // benchmark also leaves bench-results/NAME.json. Those that are programs of their own take minutes, print their own
@@ -25,6 +26,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   AGENT,
   DNS_LOCAL,
   DNS_FORWARD,
+  VIP_SOCKET,
 ];
 /** By name: the command. */
 const PROGRAMS: ReadonlyMap<string, readonly string[]> = new Map([
