@@ -75,7 +75,7 @@ export const REMEMBERED_VALUE = { endpoint: 0, time: 24, bytes: 32 } as const;
 /** How much the maps can hold. Memory is taken as elements come, but for those that make room by themselves. */
 const SERVICES_MAX = 65_536;
 const BACKENDS_MAX = 262_144;
-const CONNECTIONS_MAX = 262_144;
+const CONNECTIONS_MAX = 65_536;
 const REMEMBERED_MAX = 32_768;
 
 /** Names of the maps, which are those of their pins too. */
