@@ -29,8 +29,9 @@ import { backupPath, type DnsSettings, dnsSettings } from "./settings.ts";
 import { TimedForwarding } from "./timed-forwarding.ts";
 import { ZoneCounter } from "./zone-counter.ts";
 
-/** Memory reserved for the names that workers answer by themselves; only what is used is taken. */
-export const TABLE_BYTES = 1 << 30;
+/** Memory reserved for the names that workers answer by themselves; only what is used is taken. Room for 300,000 names;
+ *  the main thread answers for those that find none. More would make the collector lazy, which counts it as in use. */
+export const TABLE_BYTES = 1 << 26;
 
 /** Time between two looks at the kernel, within which a foreign deletion is repaired, milliseconds. */
 const LOOK_MS = 2000;
