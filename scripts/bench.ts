@@ -11,16 +11,8 @@ import { LEASES } from "../test/bench/leases.ts";
 import { type Benchmark, type Measurement, ratioOf, type Sample, shareOf } from "../test/bench/measurement.ts";
 import { PEERS_PROGRAMMED } from "../test/bench/peers.ts";
 import { STARTUP } from "../test/bench/startup.ts";
-
-<<<<<<< HEAD
-
 import { VIP_IPVS } from "../test/bench/vip-ipvs.ts";
-
-=======
-
 import { VIP_SOCKET } from "../test/bench/vip-socket.ts";
-
->>>>>>> bd055d45d61a69f394cdd2ee4ab276dd3fc09e42
 
 // Measures ours beside the reference and prints a line for each budget: bun scripts/bench.ts [NAME...] [--runs N] Each
 // benchmark also leaves bench-results/NAME.json. Those that are programs of their own take minutes, print their own
@@ -38,12 +30,9 @@ const BENCHMARKS: readonly Benchmark[] = [
   DNS_LOCAL,
   VIP_IPVS,
   DNS_FORWARD,
-<<<<<<< HEAD
   DNS_UPDATE,
   DOCKER,
-=======
   VIP_SOCKET,
->>>>>>> bd055d45d61a69f394cdd2ee4ab276dd3fc09e42
 ];
 /** By name: the command. */
 const PROGRAMS: ReadonlyMap<string, readonly string[]> = new Map([

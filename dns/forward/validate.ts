@@ -138,7 +138,8 @@ function hasGoodNames(message: Uint8Array, { type, dataAt, end }: WireRecord, ch
   return offset + form.after === end;
 }
 
-/** Whether a name, which has been read, is still the same when what changes has changed: a pointer may lead anywhere. */
+/** Whether a name, which has been read, is still the same when what changes has changed: a pointer may lead
+ *  anywhere. */
 function isLasting(message: Uint8Array, start: number, changing: Uint8Array): boolean {
   for (let offset = start; ; ) {
     const size = message[offset] ?? 0;

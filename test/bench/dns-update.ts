@@ -10,8 +10,8 @@ const RATE = 2000;
 const SECONDS = 10;
 
 /** A million names of which all change while they are asked for: how long one changed name takes until it is answered,
- *  and what askers notice of the rest. Beside the same without changes, since a machine with few processors makes askers
- *  wait by itself. */
+ *  and what askers notice of the rest. Beside the same without changes, since a machine with few processors makes
+ *  askers wait by itself. */
 export const DNS_UPDATE: Benchmark = {
   name: "dns-update",
   runs: 3,
