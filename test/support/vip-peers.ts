@@ -11,7 +11,7 @@ const SILENCE_MS = 2000;
 type Unnumbered<T> = T extends unknown ? Omit<T, "id"> : never;
 
 /** Where to connect to, with the defaults of {@link Peer}. */
-type Where = Omit<Target, "timeoutMs"> & { readonly timeoutMs?: number };
+export type Where = Omit<Target, "timeoutMs"> & { readonly timeoutMs?: number };
 
 /** A connection, or a UDP socket, that stays open. */
 export interface PeerConnection {
