@@ -11,6 +11,8 @@ import { newOverlayMetrics, type OverlayMetrics } from "../overlay/metric.ts";
 import type { ClusterSource, KnownCluster } from "./cluster-source.ts";
 import type { Config } from "./config.ts";
 import { every } from "./every.ts";
+import type { RunningVips } from "./l4lb/start.ts";
+import { vipStatusOf } from "./l4lb/status.ts";
 import { type ProcessId, processOf } from "./process.ts";
 import { type AgentStatus, writeStatus } from "./status-file.ts";
 
@@ -44,6 +46,8 @@ export interface AgentParts {
   readonly files: Files;
   readonly log: Log;
   readonly clock?: Clock;
+  /** Told of in the status; the caller's to stop. */
+  readonly vips?: RunningVips;
   /** Told after each good pass what stands. */
   readonly onPass?: (cluster: Cluster, node: string, networks: OverlayReport["desired"]["networks"]) => void;
 }
@@ -53,8 +57,8 @@ export interface Agent {
   reload(): void;
   /** What the overlay's passes did so far, for the HTTP API. */
   overlay(): OverlayProgress;
-  /** Ends after the present pass. Leaves the kernel as it is, so that containers go on talking. With `leaving` the other
-   *  nodes are told that this one goes. */
+  /** Ends after the present pass. Leaves the kernel as it is, so that containers go on talking. With `leaving` the
+   *  other nodes are told that this one goes. */
   stop(leaving?: boolean): Promise<void>;
 }
 
@@ -112,6 +116,7 @@ class RunningAgent implements Agent {
     else this.#writeStatus(0);
     this.#poll = every(clock, config.kernel_poll_ms, () => this.#lookAtKernel());
     source.watch(() => this.#onNews());
+    parts.vips?.watch(() => this.#tellSoon());
   }
 
   reload(): void {
@@ -200,6 +205,10 @@ class RunningAgent implements Agent {
     if (known !== undefined && this.#loop === undefined) this.#loop = this.#startLoop();
     else if (known !== this.#noted) this.#loop?.request();
     this.#noted = known;
+    this.#tellSoon();
+  }
+
+  #tellSoon(): void {
     this.#newsDue ??= this.#clock.schedule(NEWS_GAP_MS, () => {
       this.#newsDue = undefined;
       this.#writeStatus(this.#loop?.status().failuresInARow ?? 0);
@@ -224,6 +233,7 @@ class RunningAgent implements Agent {
         failuresInARow,
         ...(problem === undefined ? {} : { clusterProblem: problem }),
         ...(summary === undefined ? {} : { cluster: summary }),
+        ...(this.#parts.vips === undefined ? {} : { vips: vipStatusOf(this.#parts.vips) }),
         warnings: [...(desired?.omitted ?? []), ...conflicts],
         ...(desired === undefined ? {} : { mtu: { bytes: desired.mtu.mtu, reason: desired.mtu.reason } }),
         overlays: (source.current()?.cluster.overlays ?? []).map(({ name }) => name),

@@ -140,6 +140,30 @@ export const SCHEMA = {
   mesos_ca_file: optionalPath("certificates (PEM) that Mesos' own must come from; empty: the system's"),
   mesos_verify: choice(["yes", "no"], "yes", "whether certificates of Mesos are checked; no trusts whoever answers"),
   mesos_token_file: optionalPath("file with the Authorization header for Mesos: token=..., Bearer ...; empty: none"),
+  l4lb: choice(
+    ["off", "auto", "nftables", "socket", "ipvs"],
+    "off",
+    "virtual IPs on this node: off, or what balances them in the kernel; auto: the best that the kernel has",
+  ),
+  l4lb_pool: text(
+    "11.0.0.0-11.255.255.255",
+    "IPv4 addresses for named virtual IPs, the same on all nodes; empty: names get none",
+    100,
+  ),
+  l4lb_pool6: text(
+    "fd01:c::-fd01:c::ffff:ffff:ffff:ffff",
+    "IPv6 addresses for named virtual IPs, the same on all nodes; empty: names get none",
+    100,
+  ),
+  l4lb_drain_ms: integer(
+    300_000,
+    "ms",
+    0,
+    86_400_000,
+    "how long connections through virtual IPs last to a task that is being ended, unhealthy or drained",
+  ),
+  l4lb_cgroup: optionalPath("l4lb socket: control group whose processes have virtual IPs; empty: all processes"),
+  l4lb_bpf_dir: path("/sys/fs/bpf/dcos-net", "l4lb socket: where programs and maps are kept; ours alone"),
   dns: choice(["off", "on"], "off", "answer names of tasks and virtual IPs on this node"),
   dns_addresses: text(
     "198.51.100.1,198.51.100.2,198.51.100.3,fd01:d::c633:6401",
@@ -167,6 +191,12 @@ export const SCHEMA = {
   dns_aliases: text("", "names of your own below thisdcos.directory: NAME=TARGET,... as CNAME records", 4000),
   dns_cluster_id: text("", "z-base-32 text of a DC/OS cluster's public key: names below <id>.dcos.directory", 63),
   dns_search: text("", "domains to put before those of that file's search list", 1000),
+  mesos_dns: choice(
+    ["off", "on"],
+    "off",
+    "masters: make the names of Mesos-DNS from the state of the masters of mesos_master, and serve them as it does",
+  ),
+  mesos_dns_file: optionalPath("configuration file of Mesos-DNS for it; empty: as DC/OS has it"),
   dns_notrack: choice(["on", "off"], "on", "keep queries to dns_addresses out of connection tracking"),
 } as const satisfies Readonly<Record<string, Setting>>;
 

@@ -25,6 +25,8 @@ export interface AgentStatus {
   readonly clusterProblem?: string;
   /** The members; absent when the cluster is static. */
   readonly cluster?: ClusterSummary;
+  /** The virtual IPs; absent where they are off. */
+  readonly vips?: VipStatus;
   /** What of the cluster's definition this node can't have, and what stands in the way, in sentences. */
   readonly warnings: readonly string[];
   readonly mtu?: { readonly bytes: number; readonly reason: string };
@@ -37,6 +39,21 @@ export interface AgentStatus {
     /** Of these, the ones that put back what somebody else had removed or altered. */
     readonly repairs: number;
   };
+  /** The last repairs, newest first. */
+  readonly repaired: readonly { readonly at: string; readonly objects: readonly string[] }[];
+}
+
+/** The virtual IPs of the node. */
+export interface VipStatus {
+  /** What balances them in the kernel; absent when nothing does. */
+  readonly dataplane?: { readonly kind: string; readonly reason: string };
+  /** Why they aren't as they should be; absent when they are. */
+  readonly failure?: string;
+  readonly services: number;
+  /** What is wrong with labels, and what contradicts each other, in sentences; the first of them. */
+  readonly problems: readonly string[];
+  readonly changes: number;
+  readonly repairs: number;
   /** The last repairs, newest first. */
   readonly repaired: readonly { readonly at: string; readonly objects: readonly string[] }[];
 }
@@ -83,5 +100,7 @@ export function healthOf(status: AgentStatus | undefined, runDir: string): Healt
     bad.push("the first pass is not over yet");
   }
   if (status.clusterProblem !== undefined) bad.push(status.clusterProblem);
-  return { healthy: bad.length === 0, news: [...bad, ...status.warnings] };
+  const { failure, problems = [] } = status.vips ?? {};
+  if (failure !== undefined) bad.push(`virtual IPs: ${failure}`);
+  return { healthy: bad.length === 0, news: [...bad, ...status.warnings, ...problems] };
 }

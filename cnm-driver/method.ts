@@ -5,10 +5,10 @@ import type { NetworkDriver } from "./network.ts";
 import type { DockerOverlay } from "./overlay.ts";
 import { readNetworkId } from "./request.ts";
 
-/** One method of the plugin protocol. */
+/** One method of the plugin protocol. `withoutBody` is the reply to a call that has lost its body. */
 export type Method =
   | { readonly needs: "nothing"; readonly run: () => object }
-  | { readonly needs: "body"; readonly run: (body: Section) => object }
+  | { readonly needs: "body"; readonly run: (body: Section) => object; readonly withoutBody?: object }
   /** Waits until this node's overlays are known. */
   | { readonly needs: "overlays"; readonly run: (body: Section, overlays: readonly DockerOverlay[]) => object };
 
@@ -32,7 +32,11 @@ export function pluginMethods(network: NetworkDriver, ipam: IpamDriver): Readonl
     ["NetworkDriver.DeleteNetwork", body((request) => network.deleteNetwork(request))],
     ["NetworkDriver.CreateEndpoint", overlays((request, known) => network.createEndpoint(request, known))],
     ["NetworkDriver.DeleteEndpoint", body((request) => network.deleteEndpoint(request))],
-    ["NetworkDriver.EndpointOperInfo", body((request) => network.endpointInfo(request))],
+    [
+      "NetworkDriver.EndpointOperInfo",
+      // Docker makes nothing of the reply, but a start fails that gets none.
+      { needs: "body", run: (request) => network.endpointInfo(request), withoutBody: { Value: {} } },
+    ],
     ["NetworkDriver.Join", overlays((request, known) => network.join(request, known))],
     ["NetworkDriver.Leave", body((request) => network.leave(request))],
     ["NetworkDriver.ProgramExternalConnectivity", overlays((request, known) => network.program(request, known))],

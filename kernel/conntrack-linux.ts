@@ -1,7 +1,7 @@
-import { ipFromBytes } from "../lib/address.ts";
+import { ipBytes, ipFromBytes } from "../lib/address.ts";
 import { hasErrno } from "../lib/error.ts";
 import { type Attributes, MessageWriter, readAttributes, readU8, readU16Network } from "./attribute.ts";
-import type { Conntrack, Flow } from "./conntrack.ts";
+import type { Conntrack, Flow, FlowDestination } from "./conntrack.ts";
 import { type Message, NETLINK_NETFILTER, Netlink, NLM_F_REQUEST, type Request } from "./netlink.ts";
 
 /** Numbers of linux/netfilter/nfnetlink.h and linux/netfilter/nfnetlink_conntrack.h. */
@@ -12,6 +12,13 @@ const CTA_TUPLE_ORIG = 1;
 const CTA_TUPLE_REPLY = 2;
 const CTA_ID = 12;
 const CTA_ZONE = 18;
+const CTA_FILTER = 25;
+const CTA_FILTER_ORIG_FLAGS = 1;
+const CTA_FILTER_REPLY_FLAGS = 2;
+/** Fields of a tuple that a filter compares (CTA_FILTER_FLAG of net/netfilter/nf_conntrack_netlink.c). */
+const FILTER_IP_DST = 1 << 1;
+const FILTER_PROTO_NUM = 1 << 3;
+const FILTER_PROTO_DST_PORT = 1 << 5;
 const CTA_TUPLE_IP = 1;
 const CTA_TUPLE_PROTO = 2;
 const CTA_IP_V4_SRC = 1;
@@ -35,9 +42,9 @@ export function openConntrack(enter: <T>(action: () => T) => T): Conntrack & { c
     return opened;
   };
   return {
-    list: (family) => dump(socket(), family, flowOf),
-    delete(family, match) {
-      const doomed = dump(socket(), family, (attributes) => {
+    list: (family) => dump(socket(), family, undefined, flowOf),
+    delete(family, match, only) {
+      const doomed = dump(socket(), family, only, (attributes) => {
         const flow = flowOf(attributes);
         return flow !== undefined && match(flow) ? deletion(family, attributes) : undefined;
       });
@@ -50,10 +57,38 @@ export function openConntrack(enter: <T>(action: () => T) => T): Conntrack & { c
   };
 }
 
-function dump<T>(socket: Netlink, family: 4 | 6, decode: (attributes: Attributes) => T | undefined): T[] {
-  const message = new MessageWriter(IPCTNL_MSG_CT_GET, NLM_F_REQUEST).u8(AF[family]).u8(0).u16(0).finish();
+function dump<T>(
+  socket: Netlink,
+  family: 4 | 6,
+  only: FlowDestination | undefined,
+  decode: (attributes: Attributes) => T | undefined,
+): T[] {
+  const writer = new MessageWriter(IPCTNL_MSG_CT_GET, NLM_F_REQUEST).u8(AF[family]).u8(0).u16(0);
+  if (only !== undefined) writeFilter(writer, family, only);
   const tried = () => `list tracked IPv${family} connections`;
-  return socket.dump({ message, tried }, (answer: Message) => decode(readAttributes(answer.payload, FAMILY_HEADER)));
+  return socket.dump({ message: writer.finish(), tried }, (answer: Message) =>
+    decode(readAttributes(answer.payload, FAMILY_HEADER)),
+  );
+}
+
+/** Older kernels ignore what they don't know, and list all flows. */
+function writeFilter(writer: MessageWriter, family: 4 | 6, only: FlowDestination): void {
+  writer.nest(CTA_TUPLE_ORIG | NLA_F_NESTED, (tuple) => {
+    tuple.nest(CTA_TUPLE_IP | NLA_F_NESTED, (ip) => {
+      ip.attribute(family === 4 ? CTA_IP_V4_DST : CTA_IP_V6_DST, ipBytes(only.destination));
+    });
+    tuple.nest(CTA_TUPLE_PROTO | NLA_F_NESTED, (proto) => {
+      proto.attributeU8(CTA_PROTO_NUM, only.protocol);
+      proto.attributeU16Network(CTA_PROTO_DST_PORT, only.destinationPort);
+    });
+  });
+  writer.nest(CTA_FILTER | NLA_F_NESTED, (filter) => {
+    // The kernel compares IPv6 addresses the wrong way round (ctnetlink_filter_match_tuple, seen in 6.18), so that only
+    // those of others would be listed.
+    const address = family === 4 ? FILTER_IP_DST : 0;
+    filter.attributeU32(CTA_FILTER_ORIG_FLAGS, address | FILTER_PROTO_NUM | FILTER_PROTO_DST_PORT);
+    filter.attributeU32(CTA_FILTER_REPLY_FLAGS, 0);
+  });
 }
 
 /** Undefined for a protocol without ports, such as ICMP. Exported for the fuzz test. */

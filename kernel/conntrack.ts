@@ -13,9 +13,13 @@ export interface Flow {
   readonly replySourcePort: number;
 }
 
+/** What flows were sent to. */
+export type FlowDestination = Pick<Flow, "protocol" | "destination" | "destinationPort">;
+
 /** Connection tracking of one namespace (nfnetlink_conntrack.h). */
 export interface Conntrack {
   list(family: 4 | 6): Flow[];
-  /** Deletes the flows that `match` accepts and tells how many; a flow that ended meanwhile is no error. */
-  delete(family: 4 | 6, match: (flow: Flow) => boolean): number;
+  /** Deletes the flows that `match` accepts and tells how many; a flow that ended meanwhile is no error. `only` spares
+   *  reading the others, where the kernel can tell them apart (since Linux 5.8); `match` is asked all the same. */
+  delete(family: 4 | 6, match: (flow: Flow) => boolean, only?: FlowDestination): number;
 }

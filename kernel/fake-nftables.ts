@@ -1,8 +1,7 @@
 import { overlaps, tryParsePrefix } from "../lib/address.ts";
-import { fromHex, toHex } from "../lib/bytes.ts";
 import { type NftCommand, parseElements, parseNft, setDefinition, type WrittenElement } from "./fake-nft-text.ts";
 import { Refusal } from "./fake-refusal.ts";
-import type { NftElement, NftElementBytes, NftElementsChange, NftOutline } from "./nftables.ts";
+import type { NftElement, NftElementsChange, NftOutline, NftRawElement } from "./nftables.ts";
 
 interface Rule {
   readonly handle: number;
@@ -37,6 +36,8 @@ type Tables = Map<string, Table>;
  *  elements. What a rule or a type says stays opaque text; only the chains and sets that it names are looked at. */
 export class FakeNftables {
   private tables: Tables = new Map();
+  /** How many transactions there were. */
+  generation = 1;
 
   /** Carries out all commands or none; refuses as nft 1.0.6 on Linux 6.18. */
   run(commands: readonly string[]): void {
@@ -44,6 +45,7 @@ export class FakeNftables {
     const draft = structuredClone(this.tables);
     for (const command of parsed) VERBS[`${command.verb} ${command.object}`]?.(draft, command);
     this.tables = draft;
+    this.generation++;
   }
 
   elements(family: string, table: string, set: string): NftElement[] | undefined {
@@ -56,7 +58,7 @@ export class FakeNftables {
     return chains && [...chains.keys()];
   }
 
-  /** Elements in the kernel's form are kept as hexadecimal digits, and shown so to those who ask for text. */
+  /** Elements in the kernel's form stay so, also for those who ask for text. */
   changeElements(family: string, table: string, changes: readonly NftElementsChange[]): void {
     const draft = structuredClone(this.tables);
     for (const change of changes) {
@@ -65,15 +67,16 @@ export class FakeNftables {
       for (const element of change.elements) changeElement(found, change.do, element);
     }
     this.tables = draft;
+    this.generation++;
   }
 
-  elementBytes(family: string, table: string, set: string): NftElementBytes[] | undefined {
+  rawElements(family: string, table: string, set: string): NftRawElement[] | undefined {
     const elements = this.tables.get(`${family} ${table}`)?.sets.get(set)?.elements;
     return (
       elements &&
       [...elements.values()].map(({ key: [key = ""], data: [data], comment }) => ({
-        key: fromHex(key),
-        ...(data === undefined ? {} : { data: fromHex(data) }),
+        key,
+        ...(data === undefined ? {} : { data }),
         ...(comment === undefined ? {} : { comment }),
       }))
     );
@@ -291,11 +294,11 @@ function checkInterval(set: NftSet, key: string): void {
   }
 }
 
-function changeElement(elements: NftSet["elements"], verb: NftElementsChange["do"], element: NftElementBytes): void {
-  const key = toHex(element.key);
+function changeElement(elements: NftSet["elements"], verb: NftElementsChange["do"], element: NftRawElement): void {
+  const { key, data, comment } = element;
   if (elements.has(key) === (verb === "create")) throw refusal(verb === "create" ? "EEXIST" : "ENOENT");
   if (verb === "delete") elements.delete(key);
-  else elements.set(key, { key: [key], data: element.data ? [toHex(element.data)] : [], comment: element.comment });
+  else elements.set(key, { key: [key], data: data === undefined ? [] : [data], comment });
 }
 
 /** The data of an element to delete is not compared. */

@@ -112,7 +112,8 @@ export class FakeKernel implements Kernel {
           () => `change elements of table ${family} ${table}`,
           () => stack.nftables.changeElements(family, table, changes),
         ),
-      elementBytes: (family, table, set) => stack.nftables.elementBytes(family, table, set),
+      rawElements: (family, table, set) => stack.nftables.rawElements(family, table, set),
+      generation: () => stack.nftables.generation,
       outline: (family, table) => stack.nftables.outline(family, table),
     };
     this.conntrack = {

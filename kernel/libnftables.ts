@@ -3,10 +3,10 @@ import { type ErrorCode, hasErrno, NetError } from "../lib/error.ts";
 import { type LibNftables, libNftables, type NftContext } from "./ffi.ts";
 import { NETLINK_NETFILTER, Netlink } from "./netlink.ts";
 import { batchFrame, encodeCommands } from "./nft-batch.ts";
-import { familyNumber, readAllElementBytes, readChains, readElements, readSetTypes } from "./nft-dump.ts";
+import { familyNumber, readAllRawElements, readChains, readElements, readSetTypes } from "./nft-dump.ts";
 import { elementRequests } from "./nft-elements.ts";
 import { readListing } from "./nft-json.ts";
-import { readOutline } from "./nft-outline.ts";
+import { readGeneration, readOutline } from "./nft-outline.ts";
 import type { Nftables, NftElement, NftElementsChange } from "./nftables.ts";
 
 /** libnftables prints the text of errno (strerror(3) of glibc in the C locale, the only one a program has that calls no
@@ -75,7 +75,8 @@ export function openNftables(enter: <T>(action: () => T) => T): Nftables & { clo
         `${change.do} ${change.elements.length} elements of set ${family} ${table} ${change.set}`;
       direct().transaction(elementRequests(familyNumber(family), table, changes, tried), batchFrame());
     },
-    elementBytes: (family, table, set) => orMissing(() => readAllElementBytes(direct(), family, table, set)),
+    rawElements: (family, table, set) => orMissing(() => readAllRawElements(direct(), family, table, set)),
+    generation: () => readGeneration(direct()),
     outline: (family, table) => orMissing(() => readOutline(direct(), familyNumber(family), table)),
     close() {
       if (writer !== undefined) writer.library.freeContext(writer.context);

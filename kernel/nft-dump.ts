@@ -1,4 +1,4 @@
-import { fromCString, toHex } from "../lib/bytes.ts";
+import { fromCString } from "../lib/bytes.ts";
 import {
   type Attributes,
   forEachAttribute,
@@ -10,9 +10,9 @@ import {
 } from "./attribute.ts";
 import { type Message, type Netlink, NLM_F_REQUEST } from "./netlink.ts";
 import type { SetTypes } from "./nft-batch.ts";
-import { readElementBytes } from "./nft-elements.ts";
+import { readRawElements } from "./nft-elements.ts";
 import { fieldTypesOf, formatValue, valueLength } from "./nft-fields.ts";
-import type { NftElement, NftElementBytes } from "./nftables.ts";
+import type { NftElement, NftRawElement } from "./nftables.ts";
 
 /** Numbers of linux/netfilter/nfnetlink.h and linux/netfilter/nf_tables.h. */
 const SUBSYSTEM = 10 << 8;
@@ -85,13 +85,14 @@ export function readElements(
   return [...elements.values()];
 }
 
-/** Elements of a set or map as bytes, each once. Throws a NetError with errno ENOENT when the set is missing. */
-export function readAllElementBytes(socket: Netlink, family: string, table: string, set: string): NftElementBytes[] {
+/** Elements of a set or map in the kernel's form, each once. Throws a NetError with errno ENOENT when the set is
+ *  missing. */
+export function readAllRawElements(socket: Netlink, family: string, table: string, set: string): NftRawElement[] {
   const message = setRequest(NFT_MSG_GETSETELEM, family, table, set);
   const tried = () => `list set ${family} ${table} ${set}`;
-  const elements = new Map<string, NftElementBytes>();
-  for (const list of socket.dump({ message, tried }, ({ payload }) => readElementBytes(payload))) {
-    for (const element of list) elements.set(toHex(element.key), element);
+  const elements = new Map<string, NftRawElement>();
+  for (const list of socket.dump({ message, tried }, ({ payload }) => readRawElements(payload))) {
+    for (const element of list) elements.set(element.key, element);
   }
   return [...elements.values()];
 }

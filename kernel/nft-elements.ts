@@ -1,10 +1,10 @@
-import { cString, fromCString } from "../lib/bytes.ts";
+import { cString, fromCString, toHex } from "../lib/bytes.ts";
 import { forEachAttribute, HEADER_LENGTH, readAttributes, readU32 } from "./attribute.ts";
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, type Request } from "./netlink.ts";
-import type { NftElementBytes, NftElementsChange } from "./nftables.ts";
+import type { NftElementsChange, NftRawElement } from "./nftables.ts";
 
-// Elements of sets and maps as bytes, for tables with ten thousands of them: no text is made, taken apart or compared.
-// Numbers of linux/netfilter/nfnetlink.h and nf_tables.h.
+// Elements of sets and maps in the kernel's form, for tables with ten thousands of them: no text is made, taken apart
+// or compared. Numbers of linux/netfilter/nfnetlink.h and nf_tables.h.
 
 const SUBSYSTEM = 10 << 8;
 const NEWSETELEM = SUBSYSTEM | 12;
@@ -74,7 +74,7 @@ function listMessage(
   return { message: writer.bytes, end };
 }
 
-function elementLength({ key, data, comment }: NftElementBytes): number {
+function elementLength({ key, data, comment }: NftRawElement): number {
   return (
     ATTRIBUTE +
     valueLength(key) +
@@ -84,11 +84,11 @@ function elementLength({ key, data, comment }: NftElementBytes): number {
 }
 
 /** A value is nested twice. */
-function valueLength(value: Uint8Array): number {
-  return 2 * ATTRIBUTE + padded(value.length);
+function valueLength(value: string): number {
+  return 2 * ATTRIBUTE + padded(value.length / 2);
 }
 
-function writeElement(writer: Writer, element: NftElementBytes): void {
+function writeElement(writer: Writer, element: NftRawElement): void {
   const { key, data, comment } = element;
   writer.open(LIST_ELEMENT | NESTED, elementLength(element) - ATTRIBUTE);
   writer.value(ELEMENT_KEY, key);
@@ -141,23 +141,27 @@ class Writer {
     this.offset += padded(payload.length);
   }
 
-  value(type: number, payload: Uint8Array): void {
-    this.open(type | NESTED, ATTRIBUTE + padded(payload.length));
-    this.attribute(DATA_VALUE, payload);
+  /** Nested twice; from hexadecimal digits. */
+  value(type: number, digits: string): void {
+    const length = digits.length / 2;
+    this.open(type | NESTED, ATTRIBUTE + padded(length));
+    this.open(DATA_VALUE, length);
+    this.bytes.subarray(this.offset, this.offset + length).setFromHex(digits);
+    this.offset += padded(length);
   }
 }
 
-/** Elements of one message of a dump, in bytes of their own. */
-export function readElementBytes(payload: Uint8Array): NftElementBytes[] {
-  const elements: NftElementBytes[] = [];
+/** Elements of one message of a dump. */
+export function readRawElements(payload: Uint8Array): NftRawElement[] {
+  const elements: NftRawElement[] = [];
   const list = readAttributes(payload, ATTRIBUTE).get(LIST_ELEMENTS);
   if (list !== undefined) forEachAttribute(list, 0, (_, bytes) => elements.push(readElement(bytes)));
   return elements;
 }
 
-function readElement(bytes: Uint8Array): NftElementBytes {
-  let key = new Uint8Array();
-  let data: Uint8Array | undefined;
+function readElement(bytes: Uint8Array): NftRawElement {
+  let key = "";
+  let data: string | undefined;
   let comment: string | undefined;
   let packets: number | undefined;
   forEachAttribute(bytes, 0, (type, payload) => {
@@ -174,10 +178,10 @@ function readElement(bytes: Uint8Array): NftElementBytes {
   };
 }
 
-function readValue(payload: Uint8Array): Uint8Array<ArrayBuffer> {
-  let value = new Uint8Array();
+function readValue(payload: Uint8Array): string {
+  let value = "";
   forEachAttribute(payload, 0, (type, bytes) => {
-    if (type === DATA_VALUE) value = bytes.slice();
+    if (type === DATA_VALUE) value = toHex(bytes);
   });
   return value;
 }

@@ -9,6 +9,8 @@ const GETTABLE = SUBSYSTEM | 1;
 const GETCHAIN = SUBSYSTEM | 4;
 const GETRULE = SUBSYSTEM | 7;
 const GETSET = SUBSYSTEM | 10;
+const GETGEN = SUBSYSTEM | 16;
+const GENERATION = 1;
 /** All four kinds of objects have the table's name as their first attribute. */
 const TABLE = 1;
 const TABLE_FLAGS = 2;
@@ -21,6 +23,13 @@ const RULE_USERDATA = 7;
 const SET_NAME = 2;
 /** struct nfgenmsg. */
 const FAMILY_HEADER = 4;
+
+/** The number of the present generation of all tables. */
+export function readGeneration(socket: Netlink): number {
+  const message = new MessageWriter(GETGEN, NLM_F_REQUEST).u8(0).u8(0).u16(0).finish();
+  const tried = () => "ask for the generation of the rule set";
+  return socket.get({ message, tried }, (answer) => numberAt(attributesOf(answer), GENERATION) ?? 0);
+}
 
 /** What a table consists of, without the elements of its sets. Throws a NetError with errno ENOENT when it is
  *  missing. */

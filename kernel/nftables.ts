@@ -15,7 +15,10 @@ export interface Nftables {
    *  with the errno name: EEXIST for an element that is there, ENOENT for one that isn't, or for the set. */
   changeElements(family: string, table: string, changes: readonly NftElementsChange[]): void;
   /** Elements of a set or map in their own form, each once; undefined when the table or the set is missing. */
-  elementBytes(family: string, table: string, set: string): NftElementBytes[] | undefined;
+  rawElements(family: string, table: string, set: string): NftRawElement[] | undefined;
+  /** A number that every transaction of the namespace makes greater by one, whoever's it is: as long as it stays, no
+   *  table has changed, but for what packets add to sets. */
+  generation(): number;
   /** What a table consists of; undefined when it is missing. Costs the same however many elements its sets have. */
   outline(family: string, table: string): NftOutline | undefined;
 }
@@ -25,15 +28,15 @@ export interface NftElementsChange {
   readonly do: "create" | "delete";
   readonly set: string;
   /** To delete, the key is enough. */
-  readonly elements: readonly NftElementBytes[];
+  readonly elements: readonly NftRawElement[];
 }
 
-/** An element as nf_tables holds it: each field of a concatenation fills whole registers of four bytes, addresses and
- *  ports in network order, plain numbers in the machine's. */
-export interface NftElementBytes {
-  readonly key: Uint8Array;
+/** An element as nf_tables holds it, in hexadecimal digits: each field of a concatenation fills whole registers of four
+ *  bytes, addresses and ports in network order, plain numbers in the machine's. */
+export interface NftRawElement {
+  readonly key: string;
   /** Of a map. */
-  readonly data?: Uint8Array;
+  readonly data?: string;
   /** At most 125 bytes. */
   readonly comment?: string;
   /** What the element's counter says, in a set that counts. */

@@ -146,7 +146,7 @@ export class VipTable {
   }
 
   /** What is wrong with labels, by task, and which virtual IPs want the same address and port. */
-  *problems(): Generator<string> {
+  *problems(): Generator<string, void, undefined> {
     for (const { fact, problems } of this.#tasks.values()) {
       for (const problem of problems) yield `task ${fact.body.id} of ${fact.body.framework.name}: ${problem}`;
     }

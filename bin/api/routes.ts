@@ -9,6 +9,7 @@ import { deleteAgents, forgetNodes, overlayAgentOverlay, overlayMasterState } fr
 import { readQuery } from "./query.ts";
 import type { ApiState } from "./state.ts";
 import { taskPage } from "./tasks.ts";
+import { vipEntries } from "./vips.ts";
 
 export const JSON_TYPE = "application/json; charset=utf-8";
 
@@ -57,6 +58,11 @@ export function routes(state: ApiState, metrics: MetricsPage): readonly Route[] 
       return good(nodeEntries(state));
     }),
     post("/v1/nodes/forget", (body) => forgetNodes(state, body)),
+    get("/v1/vips", ({ query }) => {
+      const body = JSON.stringify(vipEntries(state.vips(), state.now(), query));
+      const etag = new Bun.CryptoHasher("sha1").update(body).digest("base64");
+      return { status: 200, body, contentType: JSON_TYPE, headers: { ETag: etag } };
+    }),
     get("/v1/tasks", ({ query }) => good(taskPage(state, query))),
     get("/v1/facts", ({ query }) => good(factPage(state, query))),
     get(

@@ -7,6 +7,7 @@ import type { Registry } from "../../overlay/leader/registry.ts";
 import type { StatusOf } from "../../overlay/leader/state-json.ts";
 import type { OverlayMetrics } from "../../overlay/metric.ts";
 
+import type { RunningVips } from "../l4lb/start.ts";
 import type { DnsState } from "./dns.ts";
 
 /**
@@ -31,6 +32,8 @@ export interface ApiState {
   readonly gossip: () => GossipState;
   /** The DNS server of this node; undefined when it is switched off. */
   readonly dns: () => DnsState | undefined;
+  /** Undefined where virtual IPs are off. */
+  readonly vips: () => RunningVips | undefined;
   /** The task sources that this node runs. */
   readonly sources: () => Iterable<SourceState>;
   /**

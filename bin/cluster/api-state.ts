@@ -6,12 +6,18 @@ import type { OverlayStatus } from "../../overlay/leader/types.ts";
 import type { Agent } from "../agent.ts";
 import type { DnsState } from "../api/dns.ts";
 import type { ApiState, MasterState } from "../api/state.ts";
+import type { RunningVips } from "../l4lb/start.ts";
 import type { ClusterMode } from "./cluster-mode.ts";
 
 const STATUS = { configuring: "STATUS_CONFIGURING", ok: "STATUS_OK", failed: "STATUS_FAILED" } as const;
 
-/** The running agent as the HTTP API sees it, with its DNS server, if it has one. */
-export function apiStateOf(mode: ClusterMode, agent: Pick<Agent, "overlay">, dns: DnsState | undefined): ApiState {
+/** The running agent as the HTTP API sees it, with its DNS server and its virtual IPs, if it has them. */
+export function apiStateOf(
+  mode: ClusterMode,
+  agent: Pick<Agent, "overlay">,
+  dns: DnsState | undefined,
+  vips: RunningVips | undefined,
+): ApiState {
   const { member, prepared } = mode;
   const facts = () => member.view.snapshot();
   return {
@@ -36,6 +42,7 @@ export function apiStateOf(mode: ClusterMode, agent: Pick<Agent, "overlay">, dns
       ...member.counts,
     }),
     dns: () => dns,
+    vips: () => vips,
     sources: () => mode.sources.reports(),
     forget: (ids) => forget(mode, ids),
   };

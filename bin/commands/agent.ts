@@ -13,6 +13,8 @@ import type { ClusterSource } from "../cluster-source.ts";
 import { type Config, ROLES, type Role } from "../config.ts";
 import type { RunningDns } from "../dns/start.ts";
 import type { DockerService } from "../docker.ts";
+import type { RunningVips } from "../l4lb/start.ts";
+import { UsedDataplanes } from "../l4lb/used-dataplanes.ts";
 import { nodesFileSource } from "../nodes.ts";
 import { requireRoot } from "../self.ts";
 
@@ -90,19 +92,22 @@ async function serveNode(
   const source = await openSource(app, config, log, isStatic);
   let agent: Agent;
   let dns: RunningDns | undefined;
+  let vips: RunningVips | undefined;
   try {
     dns = config.dns === "on" ? await serveDns(app, config, log, source) : undefined;
+    vips = await serveVips(app, config, log, source, dns);
     const onPass: AgentParts["onPass"] = (cluster, node, networks) => {
       docker?.update(cluster, node, networks);
       dns?.update(cluster);
     };
-    agent = startAgent({ config, source, kernel, files, log, onPass });
+    agent = startAgent({ config, source, kernel, files, log, onPass, ...(vips && { vips }) });
   } catch (error) {
+    await vips?.stop();
     await dns?.stop();
     await source.stop(false);
     throw error;
   }
-  const api = await openApi(config, source, agent, dns, log);
+  const api = await openApi(config, source, agent, { dns, vips }, log);
   process.on("SIGHUP", () => agent.reload());
   const leaving = await new Promise<boolean>((end) => {
     process.once("SIGTERM", () => end(false));
@@ -110,6 +115,7 @@ async function serveNode(
     process.once("SIGUSR1", () => end(true));
   });
   await api?.stop();
+  await vips?.stop();
   await agent.stop(leaving);
   await dns?.stop();
 }
@@ -120,19 +126,39 @@ async function serveDns({ kernel, files }: App, config: Config, log: Log, source
   return startDns({ config, kernel, files, log, source });
 }
 
+/** Loads the virtual IPs only where they are wanted, or were. */
+async function serveVips(
+  { kernel, files }: App,
+  config: Config,
+  log: Log,
+  source: ClusterSource,
+  dns: RunningDns | undefined,
+): Promise<RunningVips | undefined> {
+  if (!(source instanceof ClusterMode)) return undefined;
+  const parts = { config, kernel, files, log };
+  if (config.l4lb === "off") {
+    if (new UsedDataplanes(files, config.state_dir).others(undefined).length === 0) return undefined;
+    const { removeVips } = await import("../l4lb/start.ts");
+    removeVips(parts);
+    return undefined;
+  }
+  const { startVips } = await import("../l4lb/start.ts");
+  return startVips({ ...parts, mode: source, dns });
+}
+
 /** A port that can't be had is told of, and the node goes on without its API: containers need it for nothing. */
 async function openApi(
   config: Config,
   source: ClusterSource,
   agent: Agent,
-  dns: RunningDns | undefined,
+  { dns, vips }: { readonly dns: RunningDns | undefined; readonly vips: RunningVips | undefined },
   log: Log,
 ): Promise<Api | undefined> {
   const { api_address: address, api_port: port } = config;
   if (!(source instanceof ClusterMode) || address === "") return undefined;
   try {
     return await startApi({
-      state: apiStateOf(source, agent, dns?.dns.state()),
+      state: apiStateOf(source, agent, dns?.dns.state(), vips),
       address,
       port,
       clock: systemClock,

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { type App, EXIT } from "../app.ts";
 import type { ClusterSummary } from "../cluster-source.ts";
 import { age, count, show } from "../output.ts";
-import { type AgentStatus, type Health, healthOf, readStatus } from "../status-file.ts";
+import { type AgentStatus, type Health, healthOf, readStatus, type VipStatus } from "../status-file.ts";
 
 const REPAIRS_SHOWN = 5;
 
@@ -41,6 +41,19 @@ export function statusLines({ healthy, news, agent }: Shown, now: number): strin
     ...(agent.cluster === undefined ? [] : [`members         ${membersText(agent.cluster)}`]),
     ...(mtu === undefined ? [] : [`MTU             ${mtu.reason}`]),
     `since start     ${counts.passes} passes, ${counts.changes} changes, ${counts.repairs} of them repairs`,
+    ...(agent.vips === undefined ? [] : vipLines(agent.vips, ago)),
+    ...repaired.slice(0, REPAIRS_SHOWN).map(({ at, objects }) => `repaired        ${ago(at)}: ${objects.join("; ")}`),
+  ];
+}
+
+function vipLines(
+  { dataplane, services, changes, repairs, repaired }: VipStatus,
+  ago: (at: string) => string,
+): string[] {
+  const how = dataplane === undefined ? "not served" : `by ${dataplane.kind}: ${dataplane.reason}`;
+  return [
+    `virtual IPs     ${count(services, "service")}, ${how}`,
+    `                since start ${changes} changes, ${repairs} repairs`,
     ...repaired.slice(0, REPAIRS_SHOWN).map(({ at, objects }) => `repaired        ${ago(at)}: ${objects.join("; ")}`),
   ];
 }

@@ -1,11 +1,16 @@
 import { DnsKeeper } from "../../dns/apply.ts";
-import { endpointText } from "../../dns/endpoint.ts";
+import { type Endpoint, endpointText } from "../../dns/endpoint.ts";
 import type { Forwarder } from "../../dns/forward/forwarder.ts";
 import type { ForwardZone } from "../../dns/forward/route.ts";
+import { withoutWildcards } from "../../dns/mesos/zone.ts";
+import type { Query } from "../../dns/message.ts";
+import { isUnder } from "../../dns/name.ts";
 import { clusterOf, DCOS_RANGES, Names, type NamesOptions } from "../../dns/names.ts";
 import { aliases } from "../../dns/naming.ts";
+import type { DnsRecord } from "../../dns/record.ts";
 import { DnsServer } from "../../dns/server.ts";
 import { traceName } from "../../dns/trace.ts";
+import type { Zone } from "../../dns/zone.ts";
 import type { FactView } from "../../facts/view.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import { equalIp, type Ip, parseIp } from "../../lib/address.ts";
@@ -15,6 +20,7 @@ import type { Log } from "../../lib/log.ts";
 import { type Loop, startLoop } from "../../lib/loop.ts";
 import type { DnsReport, DnsState } from "../api/dns.ts";
 import type { Config } from "../config.ts";
+import { MESOS_DNS_PORT } from "./agent-mesos-dns.ts";
 import { startForwarder } from "./forwarding.ts";
 import { HostResolver } from "./host-resolver.ts";
 import { ResolvConfFile } from "./resolv-conf-file.ts";
@@ -31,7 +37,7 @@ const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 30_000;
 const DNS_PORT = 53;
 /** Where masters of DC/OS have Mesos-DNS, its zone, and how many of them are asked. */
-const MESOS_DNS = { zone: "mesos", port: 61_053, most: 8 } as const;
+const MESOS_DNS = { zone: "mesos", port: MESOS_DNS_PORT, most: 8 } as const;
 const RESOLV_CONF = "/etc/resolv.conf";
 
 export interface AgentDnsOptions {
@@ -41,6 +47,9 @@ export interface AgentDnsOptions {
   /** Id of this node among the node facts. */
   readonly node: string;
   readonly view: FactView;
+  /** Where the names of Mesos-DNS are made on this node: its zone, which is then answered here and not asked of others,
+   *  and where else it is to be had. */
+  readonly mesos?: { readonly zone: Zone; readonly listen: readonly Endpoint[] };
 }
 
 /** The DNS server of a node: its names follow the facts, others are asked for the rest, and what it needs of the kernel
@@ -56,6 +65,8 @@ export class AgentDns {
   readonly #host: HostResolver;
   readonly #log: Log;
   readonly #view: FactView;
+  readonly #listen: readonly Endpoint[];
+  readonly #mesosZone: Zone | undefined;
   readonly #namesOptions: NamesOptions;
   readonly #aliases: ReturnType<typeof aliases>;
   readonly #loop: Loop;
@@ -65,16 +76,25 @@ export class AgentDns {
   #hasPassed = false;
 
   /** Throws a NetError `invalid` for settings that can't be used; nothing has been started then. */
-  constructor({ config, kernel, log, node, view }: AgentDnsOptions) {
+  constructor({ config, kernel, log, node, view, mesos }: AgentDnsOptions) {
     const settings = dnsSettings(config);
-    const { addresses, untracked, listen, workers, custom } = settings;
+    const { addresses, untracked, workers, custom } = settings;
+    const listen = [...settings.listen, ...(mesos?.listen ?? [])];
+    this.#listen = listen;
     this.settings = settings;
     this.#log = log;
     this.#view = view;
     this.#aliases = aliases(settings.clusterId);
     this.#host = hostResolver(config, settings);
     this.#keeper = new DnsKeeper({ kernel, device: config.dns_device, addresses, untracked, port: config.dns_port });
-    this.#namesOptions = { node, publicAddresses: [], custom, ranges: DCOS_RANGES, zones: [] };
+    this.#namesOptions = {
+      node,
+      publicAddresses: [],
+      custom,
+      ranges: DCOS_RANGES,
+      zones: mesos === undefined ? [] : [mesos.zone],
+    };
+    this.#mesosZone = mesos?.zone;
     this.names = new Names(this.#namesOptions);
     this.names.begin(view.snapshot());
     this.#counter = new ZoneCounter(this.names.zones, systemClock);
@@ -87,7 +107,7 @@ export class AgentDns {
     this.server = new DnsServer({
       listen,
       zones: this.names.zones,
-      authority: { aliases: this.#aliases },
+      authority: { aliases: this.#aliases, rewrite: (query) => this.#rewritten(query) },
       forward: this.#timed,
       workers,
       tableBytes: TABLE_BYTES,
@@ -129,6 +149,15 @@ export class AgentDns {
     };
   }
 
+  /** Takes all names of Mesos-DNS that this node makes. */
+  takeMesosRecords(records: readonly DnsRecord[]): void {
+    const zone = this.#mesosZone;
+    if (zone === undefined) throw new Error("records of Mesos-DNS need its zone");
+    this.names.zones.put("mesos-dns", records);
+    this.names.mesos(records, zone.name);
+    this.server.publish();
+  }
+
   /** Ends answering. Addresses, rules and resolv.conf stay, as everything of this host does when the agent ends. */
   async stop(): Promise<void> {
     this.#unsubscribe();
@@ -137,13 +166,19 @@ export class AgentDns {
     this.forwarder.stop();
   }
 
+  /** As Mesos-DNS, in its zone alone. */
+  #rewritten(query: Query): Query {
+    const zone = this.#mesosZone?.name;
+    return zone !== undefined && isUnder(query.name, zone) ? withoutWildcards(query) : query;
+  }
+
   #report(): DnsReport {
-    const { listen, workers } = this.settings;
+    const { workers } = this.settings;
     const bound = this.server.bound().map(({ ip, udpPort }) => endpointText({ ip, port: udpPort }));
     const { names, bytes, answered } = this.server.fastPath();
     return {
       listening: bound,
-      waiting: listen.map(endpointText).filter((text) => !bound.includes(text)),
+      waiting: this.#listen.map(endpointText).filter((text) => !bound.includes(text)),
       problems: [...this.#problems.values()],
       workers,
       fastNames: names,
@@ -189,7 +224,8 @@ export class AgentDns {
     const { masters } = clusterOf(this.#view.snapshot(), this.#namesOptions);
     const others = upstreams ?? this.#host.upstreams().map((ip) => ({ ip, port: DNS_PORT }));
     const mesos = masters.slice(0, MESOS_DNS.most).map((address) => ({ ip: parseIp(address), port: MESOS_DNS.port }));
-    return [{ zone: MESOS_DNS.zone, upstreams: mesos }, { zone: "", upstreams: others }, ...forwardZones];
+    const asked = this.#mesosZone === undefined ? [{ zone: MESOS_DNS.zone, upstreams: mesos }] : [];
+    return [...asked, { zone: "", upstreams: others }, ...forwardZones];
   }
 
   /** False when it failed. The same trouble is told once, however often it is tried again. */

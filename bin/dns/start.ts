@@ -1,5 +1,8 @@
+import type { Endpoint } from "../../dns/endpoint.ts";
+import type { MesosDnsConfig } from "../../dns/mesos/config.ts";
+import type { FactView } from "../../facts/view.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
-import { formatIp } from "../../lib/address.ts";
+import { formatIp, parseIp } from "../../lib/address.ts";
 import type { Files } from "../../lib/files.ts";
 import type { Log } from "../../lib/log.ts";
 import type { Cluster } from "../../overlay/cluster.ts";
@@ -7,7 +10,9 @@ import { ClusterMode } from "../cluster/cluster-mode.ts";
 import type { ClusterSource } from "../cluster-source.ts";
 import type { Config } from "../config.ts";
 import { AgentDns } from "./agent-dns.ts";
-import { taskView } from "./task-view.ts";
+import { agentMesosDns } from "./agent-mesos-dns.ts";
+import { MesosDns } from "./mesos-dns.ts";
+import { type TaskView, taskView } from "./task-view.ts";
 
 export interface DnsParts {
   readonly config: Config;
@@ -27,25 +32,58 @@ export interface RunningDns {
 
 /** Starts the DNS server of an agent: over the facts of all nodes, or, in a static cluster, over its nodes and the
  *  tasks that this node's files define. Throws a NetError `invalid` for settings that can't be used. */
-export function startDns({ config, kernel, files, log, source }: DnsParts): RunningDns {
-  const parts = { config, kernel, log, node: source.node };
-  if (source instanceof ClusterMode) {
-    const dns = new AgentDns({ ...parts, view: source.member.view });
-    return { dns, update: () => {}, stop: () => dns.stop() };
-  }
-  const self = source.current()?.cluster.nodes.find(({ name }) => name === source.node);
-  const addresses = [self?.address, self?.address6].flatMap((ip) => (ip === undefined ? [] : formatIp(ip)));
-  const directory = config.task_dir === "" ? undefined : config.task_dir;
-  const tasks = taskView({ directory, node: source.node, addresses, files, log });
+export function startDns(parts: DnsParts): RunningDns {
+  const { source } = parts;
+  if (source instanceof ClusterMode) return running(parts, source.member.view, undefined);
+  const tasks = staticView(parts);
   try {
-    const dns = new AgentDns({ ...parts, view: tasks.view });
-    const stop = async (): Promise<void> => {
-      await tasks.stop();
-      await dns.stop();
-    };
-    return { dns, update: (cluster) => tasks.show(cluster), stop };
+    return running(parts, tasks.view, tasks);
   } catch (error) {
     void tasks.stop();
     throw error;
   }
+}
+
+function running(
+  { config, kernel, files, log, source }: DnsParts,
+  view: FactView,
+  tasks: TaskView | undefined,
+): RunningDns {
+  const mesosConfig = config.mesos_dns === "on" ? agentMesosDns(config, files, startedAt()) : undefined;
+  const mesosDns =
+    mesosConfig &&
+    new MesosDns({
+      config: mesosConfig,
+      sourceRule: "together",
+      files,
+      log,
+      onRecords: (records) => dns.takeMesosRecords(records),
+    });
+  const mesos = mesosDns && mesosConfig && { zone: mesosDns.zone, listen: listenOf(mesosConfig) };
+  const dns = new AgentDns({ config, kernel, log, node: source.node, view, ...(mesos && { mesos }) });
+  mesosDns?.start();
+  return {
+    dns,
+    update: (cluster) => tasks?.show(cluster),
+    async stop() {
+      await mesosDns?.stop();
+      await tasks?.stop();
+      await dns.stop();
+    },
+  };
+}
+
+function startedAt(): number {
+  return Math.floor(Date.now() / 1000);
+}
+
+function listenOf({ DnsOn, Listener, Port }: MesosDnsConfig): Endpoint[] {
+  return DnsOn ? [{ ip: parseIp(Listener), port: Port }] : [];
+}
+
+function staticView({ config, files, log, source }: DnsParts): TaskView {
+  const self = source.current()?.cluster.nodes.find(({ name }) => name === source.node);
+  const addresses = [self?.address, self?.address6].flatMap((ip) => (ip === undefined ? [] : formatIp(ip)));
+  const directory = config.task_dir === "" ? undefined : config.task_dir;
+  return taskView({ directory, node: source.node, addresses, files, log });
 }

@@ -236,7 +236,8 @@ async function startAgent(
     data_dir: place.leases,
     task_dir: place.tasks,
   };
-  const config = { ...own, lab_dir: context.root, dns: "on", ...settings };
+  // Hosts share the machine's control groups, so that only what works in their own namespaces tells them apart.
+  const config = { ...own, lab_dir: context.root, dns: "on", l4lb: "nftables", ...settings };
   files.replace(place.config, `${JSON.stringify(config, null, 2)}\n`);
   const log = openSync(place.agentLog, "a", 0o644);
   try {

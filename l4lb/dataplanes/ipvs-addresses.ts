@@ -1,16 +1,9 @@
 import type { Kernel, Operation, Route } from "../../kernel/kernel.ts";
 import { formatIp, hostPrefix, type Ip } from "../../lib/address.ts";
 import { hasErrno } from "../../lib/error.ts";
-
-/** The device that DC/OS routes virtual IPs to; nothing is ever sent through it. */
-export const DEVICE = "minuteman";
-const ALIAS = "dcos-net: virtual IPs on IPVS";
-/** The second serves where the kernel has no dummy device. */
-const KINDS = ["dummy", "bridge"] as const;
+import { prepareVipDevice, removeVipDevice, VIP_DEVICE, VIP_ROUTE_PROTOCOL } from "./vip-device.ts";
 
 const TABLE_LOCAL = 255;
-/** Tells our routes from those of the reference, which are of the kind that a user makes. */
-const PROTOCOL = 171;
 
 /** The addresses of virtual IPs, which must be the node's own, or packets to them would pass IPVS by. Each is a local
  *  route to our device: unlike an address of it, a route isn't announced, chosen as a source or seen by other programs'
@@ -27,10 +20,10 @@ export class IpvsAddresses {
   /** Makes the device, reads which addresses there are, adds those that are missing and takes away those that have had
    *  no service for two calls. Names what it made. */
   prepare(wanted: readonly Ip[]): string[] {
-    const made = this.#device();
+    const made = prepareVipDevice(this.kernel);
     this.load();
     const texts = new Set(wanted.map(formatIp));
-    const missing = wanted.filter((ip) => this.#present.get(formatIp(ip))?.protocol !== PROTOCOL);
+    const missing = wanted.filter((ip) => this.#present.get(formatIp(ip))?.protocol !== VIP_ROUTE_PROTOCOL);
     this.#throwFirst(this.add(missing));
     this.#throwFirst(this.#drop([...this.#present.keys()].filter((text) => !texts.has(text) && this.#idle.has(text))));
     this.#idle.clear();
@@ -41,7 +34,7 @@ export class IpvsAddresses {
   /** Reads which addresses there are. */
   load(): void {
     this.#present.clear();
-    for (const route of this.kernel.routes({ table: TABLE_LOCAL, dev: DEVICE, local: true })) {
+    for (const route of this.kernel.routes({ table: TABLE_LOCAL, dev: VIP_DEVICE, local: true })) {
       this.#present.set(formatIp(route.dst.ip), route);
     }
   }
@@ -53,7 +46,7 @@ export class IpvsAddresses {
   /** True for an address that the reference put there: what IPVS has on it is the reference's too. */
   isInherited(ip: Ip): boolean {
     const route = this.#present.get(formatIp(ip));
-    return route !== undefined && route.protocol !== PROTOCOL;
+    return route !== undefined && route.protocol !== VIP_ROUTE_PROTOCOL;
   }
 
   all(): Ip[] {
@@ -70,10 +63,11 @@ export class IpvsAddresses {
     return outcome;
   }
 
-  /** Takes the device away, and all routes with it. */
+  /** Takes away all addresses, and the device with the last of its routes. */
   remove(): void {
-    if (this.kernel.link(DEVICE) !== undefined) this.kernel.apply([{ do: "link.delete", dev: DEVICE }]);
-    this.#present.clear();
+    this.load();
+    this.#throwFirst(this.#drop([...this.#present.keys()]));
+    removeVipDevice(this.kernel);
     this.#idle.clear();
   }
 
@@ -84,27 +78,11 @@ export class IpvsAddresses {
     return outcome.map((error) => (hasErrno(error, "ESRCH") ? undefined : error));
   }
 
-  #device(): string[] {
-    const link = this.kernel.link(DEVICE);
-    if (link?.up === true) return [];
-    if (link !== undefined) {
-      this.kernel.apply([{ do: "link.set", dev: DEVICE, set: { up: true } }]);
-      return [`state of device ${DEVICE}`];
-    }
-    const outcome = KINDS.map((kind): Error | undefined => {
-      if (this.kernel.link(DEVICE) !== undefined) return undefined;
-      return this.kernel.attempt([{ do: "link.add", link: { kind, name: DEVICE, up: true, alias: ALIAS } }])[0];
-    });
-    const [first, second] = outcome;
-    if (first !== undefined && second !== undefined) throw first;
-    return [`device ${DEVICE}`];
-  }
-
   #throwFirst(outcome: readonly (Error | undefined)[]): void {
     for (const error of outcome) if (error !== undefined) throw error;
   }
 }
 
 function routeTo(ip: Ip): Route {
-  return { dst: hostPrefix(ip), dev: DEVICE, table: TABLE_LOCAL, local: true, protocol: PROTOCOL };
+  return { dst: hostPrefix(ip), dev: VIP_DEVICE, table: TABLE_LOCAL, local: true, protocol: VIP_ROUTE_PROTOCOL };
 }

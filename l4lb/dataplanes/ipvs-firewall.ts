@@ -1,39 +1,72 @@
 import type { Kernel } from "../../kernel/kernel.ts";
-import { formatIp, type Ip, parseIp } from "../../lib/address.ts";
+import type { NftOutline } from "../../kernel/nftables.ts";
+import { type Family, formatIp, type Ip, parseIp } from "../../lib/address.ts";
 import { NetError } from "../../lib/error.ts";
 
 /** Our table of nftables rules. */
 const TABLE = "inet dcos_l4lb_ipvs";
 const NAME = ["inet", "dcos_l4lb_ipvs"] as const;
 const SET = { 4: "vips4", 6: "vips6" } as const;
-const CHAINS = ["prerouting", "output", "postrouting", "input"] as const;
 
 /** Elements of one command: nft parses long ones slowly. */
 const ELEMENTS = 1000;
 
-/** The table without elements. Priorities: destination translation of host ports is at -100, IPVS takes packets at -98
- *  where they start and at 99 where they arrive, source translation is at 100. */
+interface Chain {
+  readonly name: string;
+  readonly hook: string;
+  /** By name, which is the rule's comment: so its absence can be told without reading what it says. */
+  readonly rules: Readonly<Record<string, string>>;
+}
+
+const FAMILIES = [4, 6] as const;
+const WORD = { 4: "ip", 6: "ip6" } as const;
+
+/** Priorities: destination translation of host ports is at -100; IPVS takes packets at -98 where they start and at 99
+ *  where they arrive; source translation is at 100. */
+const CHAINS: readonly Chain[] = [
+  // A translation that changes nothing, but ends the search for others: a host port of the same number would take
+  // what is for the virtual IP, whose address is local too.
+  { name: "prerouting", hook: "type nat hook prerouting priority -110 ;", rules: untranslated() },
+  { name: "output", hook: "type nat hook output priority -110 ;", rules: untranslated() },
+  // The backend answers to the node, which alone can put the virtual IP back in.
+  {
+    name: "postrouting",
+    hook: "type nat hook postrouting priority 90 ;",
+    rules: perFamily((family) => ({ masquerade: `ct original ${WORD[family]} daddr @${SET[family]} masquerade` })),
+  },
+  // What IPVS has not taken is for a port without service, where a process of the host must not answer.
+  {
+    name: "input",
+    hook: "type filter hook input priority 110 ;",
+    rules: perFamily((family) => {
+      const toVip = `ct direction original ${WORD[family]} daddr @${SET[family]}`;
+      return { reset: `${toVip} meta l4proto tcp reject with tcp reset`, refuse: `${toVip} meta l4proto udp reject` };
+    }),
+  },
+];
+
+function untranslated(): Chain["rules"] {
+  return perFamily((family) => {
+    const word = WORD[family];
+    return { keep: `${word} daddr @${SET[family]} dnat ${word} to ${word} daddr` };
+  });
+}
+
+function perFamily(rules: (family: Family) => Readonly<Record<string, string>>): Record<string, string> {
+  const named = FAMILIES.flatMap((family) =>
+    Object.entries(rules(family)).map(([name, text]) => [`${name} IPv${family}`, text]),
+  );
+  return Object.fromEntries(named);
+}
+
+/** The table without elements, in place of whatever is in it. */
 const TABLE_COMMANDS: readonly string[] = [
   `delete table ${TABLE}`,
   `add table ${TABLE}`,
-  `add set ${TABLE} vips4 { type ipv4_addr; }`,
-  `add set ${TABLE} vips6 { type ipv6_addr; }`,
-  // A translation that changes nothing, but ends the search for others: a host port of the same number would take
-  // what is for the virtual IP, whose address is local too.
-  ...(["prerouting", "output"] as const).flatMap((hook) => [
-    `add chain ${TABLE} ${hook} { type nat hook ${hook} priority -110; policy accept; }`,
-    `add rule ${TABLE} ${hook} ip daddr @vips4 dnat ip to ip daddr`,
-    `add rule ${TABLE} ${hook} ip6 daddr @vips6 dnat ip6 to ip6 daddr`,
-  ]),
-  // The backend answers to the node, which alone can put the virtual IP back in.
-  `add chain ${TABLE} postrouting { type nat hook postrouting priority 90; policy accept; }`,
-  `add rule ${TABLE} postrouting ct original ip daddr @vips4 masquerade`,
-  `add rule ${TABLE} postrouting ct original ip6 daddr @vips6 masquerade`,
-  // What IPVS has not taken is for a port without service, where a process of the host must not answer.
-  `add chain ${TABLE} input { type filter hook input priority 110; policy accept; }`,
-  ...["ip daddr @vips4", "ip6 daddr @vips6"].flatMap((vips) => [
-    `add rule ${TABLE} input ct direction original ${vips} meta l4proto tcp reject with tcp reset`,
-    `add rule ${TABLE} input ct direction original ${vips} meta l4proto udp reject`,
+  ...FAMILIES.map((family) => `add set ${TABLE} ${SET[family]} { type ipv${family}_addr ; }`),
+  ...CHAINS.flatMap(({ name, hook, rules }) => [
+    `add chain ${TABLE} ${name} { ${hook} }`,
+    ...Object.entries(rules).map(([rule, text]) => `add rule ${TABLE} ${name} ${text} comment "${rule}"`),
   ]),
 ];
 
@@ -55,13 +88,12 @@ export function ipvsFirewall(kernel: Kernel): IpvsFirewall {
 
 class Firewall implements IpvsFirewall {
   lacking: string | undefined;
-  /** How nft lists the rules of a whole table, without elements: it writes them in its own words. */
-  #listing: string | undefined;
 
   constructor(private readonly kernel: Kernel) {}
 
   prepare(addresses: readonly Ip[]): string[] {
-    this.lacking = undefined;
+    // Each try would have the kernel look for modules.
+    if (this.lacking !== undefined) return [];
     try {
       return this.#prepare(addresses);
     } catch (error) {
@@ -78,51 +110,52 @@ class Firewall implements IpvsFirewall {
   }
 
   remove(): void {
-    this.#listing = undefined;
     if (this.lacking !== undefined) return;
     try {
-      if (this.#chains() !== undefined) this.kernel.nftables.run([`delete table ${TABLE}`]);
+      if (this.#outline() !== undefined) this.kernel.nftables.run([`delete table ${TABLE}`]);
     } catch (error) {
       if (!isAbsence(error)) throw error;
     }
   }
 
   #prepare(addresses: readonly Ip[]): string[] {
-    const rules = this.#rules();
-    if (rules === undefined || rules !== this.#listing) return this.#rebuild(addresses, rules);
+    const outline = this.#outline();
+    if (outline === undefined || !isWhole(outline)) {
+      // By itself, so that a kernel without such tables says only that.
+      if (outline === undefined) this.kernel.nftables.run([`add table ${TABLE}`]);
+      this.kernel.nftables.run([...TABLE_COMMANDS, ...elementCommands("add", addresses)]);
+      return [`table ${TABLE}`];
+    }
     const present = new Set(this.#elements());
     const missing = addresses.filter((ip) => !present.delete(formatIp(ip)));
     this.change(missing, [...present].map(parseIp));
     return missing.map((ip) => `${formatIp(ip)} in table ${TABLE}`);
   }
 
-  /** How nft lists what an earlier process made can't be known before the same is made again, which disturbs nobody:
-   *  translations of present connections aren't the table's. */
-  #rebuild(addresses: readonly Ip[], rules: string | undefined): string[] {
-    // By itself, so that a kernel without such tables says only that.
-    if (rules === undefined) this.kernel.nftables.run([`add table ${TABLE}`]);
-    this.kernel.nftables.run([...TABLE_COMMANDS, ...elementCommands("add", addresses)]);
-    this.#listing = this.#rules();
-    return rules === this.#listing ? [] : [`table ${TABLE}`];
-  }
-
-  #chains(): string[] | undefined {
-    return this.kernel.nftables.chains(...NAME);
-  }
-
-  /** The rules of the table as text; undefined when it, or a part of it, is missing. */
-  #rules(): string | undefined {
-    const chains = this.#chains();
-    if (chains === undefined || CHAINS.some((chain) => !chains.includes(chain))) return undefined;
-    return this.kernel.nftables.table(...NAME)?.replace(/\s*elements = \{[^}]*\}/g, "");
+  #outline(): NftOutline | undefined {
+    return this.kernel.nftables.outline(...NAME);
   }
 
   #elements(): string[] {
-    return ([4, 6] as const).flatMap((family) => {
+    return FAMILIES.flatMap((family) => {
       const elements = this.kernel.nftables.elements(...NAME, SET[family]) ?? [];
       return elements.flatMap(({ key }) => key[0] ?? []);
     });
   }
+}
+
+/** True when all chains, rules and sets are there, and nobody has put anything between. */
+function isWhole({ dormant, chains, sets }: NftOutline): boolean {
+  const fits = ({ name, rules }: Chain): boolean => {
+    const found = chains.find((chain) => chain.name === name);
+    const names = Object.keys(rules);
+    return (
+      found?.dropping === false &&
+      found.rules.length === names.length &&
+      names.every((rule, at) => found.rules[at] === rule)
+    );
+  };
+  return !dormant && CHAINS.every(fits) && FAMILIES.every((family) => sets.includes(SET[family]));
 }
 
 /** No library, or a kernel without tables for IP. */
@@ -131,7 +164,7 @@ function isAbsence(error: unknown): error is NetError {
 }
 
 function elementCommands(verb: "add" | "delete", addresses: readonly Ip[]): string[] {
-  return ([4, 6] as const).flatMap((family) => {
+  return FAMILIES.flatMap((family) => {
     const texts = addresses.filter((ip) => ip.family === family).map(formatIp);
     const commands: string[] = [];
     for (let start = 0; start < texts.length; start += ELEMENTS) {

@@ -4,6 +4,7 @@ import { formatIp, type Ip } from "../../lib/address.ts";
 import { hasErrno, NetError } from "../../lib/error.ts";
 import type { BackendCounters, Change, Dataplane, Foundation, ServiceCounters } from "../dataplane.ts";
 import { compareBackends, type Service, type ServiceKey, serviceName } from "../service.ts";
+import { checkService } from "./check-service.ts";
 import { IpvsAddresses } from "./ipvs-addresses.ts";
 import { type IpvsFirewall, ipvsFirewall } from "./ipvs-firewall.ts";
 import { IpvsSenders } from "./ipvs-senders.ts";
@@ -68,7 +69,8 @@ class IpvsDataplane implements Dataplane {
     const own = this.#known();
     const tasks = changes.map((change): Task => {
       const key = change.do === "put" ? change.service : change.key;
-      return { change, key, steps: this.#stepsOf(change, own), error: undefined };
+      const error = faultOf(change);
+      return { change, key, steps: error === undefined ? this.#stepsOf(change, own) : [], error };
     });
     const senders = new IpvsSenders(
       this.kernel,
@@ -210,6 +212,16 @@ class IpvsDataplane implements Dataplane {
       if (error !== undefined && ip !== undefined) refusals.set(formatIp(ip), error);
     }
     for (const task of put) task.error ??= refusals.get(formatIp(task.key.ip));
+  }
+}
+
+function faultOf(change: Change): Error | undefined {
+  try {
+    if (change.do === "put") checkService(change.service);
+    return undefined;
+  } catch (error) {
+    if (error instanceof NetError) return error;
+    throw error;
   }
 }
 

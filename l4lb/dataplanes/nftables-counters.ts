@@ -1,8 +1,7 @@
 import type { Kernel } from "../../kernel/kernel.ts";
 import type { BackendCounters, ServiceCounters } from "../dataplane.ts";
 import { backendName, type Service } from "../service.ts";
-import { backendOf, ownerOf } from "./nftables-elements.ts";
-import { ownerKey } from "./nftables-state.ts";
+import { backendOf, ownerKey, ownerOf } from "./nftables-elements.ts";
 import { L4LB_TABLE } from "./nftables-table.ts";
 import { keyOfFlow, keyOfService } from "./vip-flows.ts";
 
@@ -12,7 +11,7 @@ export function readCounters(kernel: Kernel, services: readonly Service[]): Serv
   const totals = new Map<string, number>();
   const active = new Map<string, number>();
   for (const family of [4, 6] as const) {
-    for (const element of kernel.nftables.elementBytes("inet", L4LB_TABLE, `backends${family}`) ?? []) {
+    for (const element of kernel.nftables.rawElements("inet", L4LB_TABLE, `backends${family}`) ?? []) {
       const name = `${ownerOf(family, element.key)} ${backendName(backendOf(family, element))}`;
       totals.set(name, element.packets ?? 0);
     }

@@ -1,21 +1,24 @@
-import type { NftElementBytes } from "../../kernel/nftables.ts";
-import { type Family, type Ip, ipBytes, ipFromBytes, widthOf } from "../../lib/address.ts";
-import { toHex } from "../../lib/bytes.ts";
+import type { NftRawElement } from "../../kernel/nftables.ts";
+import { type Family, type Ip, ipFromBytes, widthOf } from "../../lib/address.ts";
+import { fromHex } from "../../lib/bytes.ts";
 import { type Backend, compareBackends, type Scheduler, type Service, type ServiceKey } from "../service.ts";
 import { slotsOf } from "./nftables-slots.ts";
 
-// What stands in the sets and maps of table `inet dcos_l4lb` for one service. Keys and data are in the kernel's form:
-// each field in whole registers of four bytes (nftables.ts of the kernel).
+// What stands in the sets and maps of table `inet dcos_l4lb` for one service. Keys and data are in the kernel's form,
+// in hexadecimal digits: each field in whole registers of four bytes (nftables.ts of the kernel).
 
 /** An element with the name of its set. */
 export interface Placed {
   readonly set: string;
-  readonly element: NftElementBytes;
+  readonly element: NftRawElement;
 }
 
-const PROTOCOL = { tcp: 6, udp: 17 } as const;
+/** Registers with the number of a transport protocol, which is one byte. */
+const PROTOCOL = { tcp: "06000000", udp: "11000000" } as const;
+const PROTOCOL_NAMES = { "06": "tcp", "11": "udp" } as const;
 const SCHEDULERS: ReadonlySet<string> = new Set<Scheduler>(["wlc", "rr", "sh", "mh"]);
-const FIELD = 4;
+/** Digits of a register. */
+const FIELD = 8;
 
 /** Name of the map that leads from a number below `size` to a backend. */
 export function slotMap(by: "random" | "hash", family: Family, size: number): string {
@@ -24,83 +27,78 @@ export function slotMap(by: "random" | "hash", family: Family, size: number): st
 
 /** All elements of a service but that of its address, which services share. */
 export function elementsOf(service: Service): Placed[] {
-  const { family } = service.ip;
-  const key = serviceKey(service);
-  const comment = `${service.scheduler} ${service.affinity}`;
-  const placed: Placed[] = [{ set: `services${family}`, element: { key, comment } }];
-  const targets = service.backends.map((backend) => targetBytes(backend));
-  for (const [index, { weight }] of service.backends.entries()) {
-    const whole = joined(key, targets[index] ?? NOTHING);
-    placed.push({ set: `backends${family}`, element: { key: whole, comment: String(weight) } });
+  const { scheduler, affinity, backends, ip } = service;
+  const { family } = ip;
+  const key = ownerKey(service);
+  const targets = backends.map(targetDigits);
+  const placed: Placed[] = [{ set: `services${family}`, element: { key, comment: `${scheduler} ${affinity}` } }];
+  for (const [index, { weight }] of backends.entries()) {
+    placed.push({ set: `backends${family}`, element: { key: `${key}${targets[index]}`, comment: String(weight) } });
   }
   const slots = slotsOf(service);
-  if (slots !== undefined) {
-    const set = slotMap(slots.by, family, slots.backends.length);
-    for (const [number, index] of slots.backends.entries()) {
-      placed.push({ set, element: { key: joined(key, hostNumber(number)), data: targets[index] ?? NOTHING } });
-    }
+  if (slots === undefined) return placed;
+  const set = slotMap(slots.by, family, slots.backends.length);
+  for (const [number, index] of slots.backends.entries()) {
+    placed.push({ set, element: { key: `${key}${hostNumber(number)}`, data: targets[index] ?? "" } });
   }
-  if (service.affinity > 0 && slots !== undefined) {
-    placed.push({ set: `affine${family}_${service.affinity}`, element: { key } });
-  }
+  if (affinity > 0) placed.push({ set: `affine${family}_${affinity}`, element: { key } });
   return placed;
 }
 
-const NOTHING = new Uint8Array();
-
 /** The element of set `vips4` or `vips6` that an address has. */
 export function addressElement(ip: Ip): Placed {
-  return { set: `vips${ip.family}`, element: { key: ipBytes(ip) } };
+  return { set: `vips${ip.family}`, element: { key: addressKey(ip) } };
 }
 
-/** Address, protocol and port. */
-export function serviceKey({ ip, protocol, port }: ServiceKey): Uint8Array {
-  const address = ipBytes(ip);
-  const key = new Uint8Array(address.length + 2 * FIELD);
-  key.set(address);
-  key[address.length] = PROTOCOL[protocol];
-  setPort(key, address.length + FIELD, port);
-  return key;
+/** An address as the kernel's form has it. */
+export function addressKey({ family, value }: Ip): string {
+  return value.toString(16).padStart(digitsOf(family), "0");
+}
+
+/** The address that a key begins with. */
+export function addressOf(family: Family, key: string): Ip {
+  return ipFromBytes(fromHex(key.slice(0, digitsOf(family))));
+}
+
+/** The key of a service: address, protocol and port. All its elements' keys begin with it. */
+export function ownerKey({ ip, protocol, port }: ServiceKey): string {
+  return `${addressKey(ip)}${PROTOCOL[protocol]}${portDigits(port)}`;
+}
+
+/** The key of the service that an element's key begins with. */
+export function ownerOf(family: Family, key: string): string {
+  return key.slice(0, digitsOf(family) + 2 * FIELD);
 }
 
 /** A backend as data of a map: address and port. */
-export function targetBytes({ ip, port }: Pick<Backend, "ip" | "port">): Uint8Array {
-  const address = ipBytes(ip);
-  const value = new Uint8Array(address.length + FIELD);
-  value.set(address);
-  setPort(value, address.length, port);
-  return value;
+export function targetDigits({ ip, port }: Pick<Backend, "ip" | "port">): string {
+  return `${addressKey(ip)}${portDigits(port)}`;
 }
 
-function setPort(bytes: Uint8Array, offset: number, port: number): void {
-  bytes[offset] = port >> 8;
-  bytes[offset + 1] = port & 255;
+/** Digits of an address. */
+export function digitsOf(family: Family): number {
+  return widthOf(family) / 4;
 }
 
-function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
-  const whole = new Uint8Array(first.length + second.length);
-  whole.set(first);
-  whole.set(second, first.length);
-  return whole;
+function portDigits(port: number): string {
+  return `${port.toString(16).padStart(4, "0")}0000`;
 }
 
-/** What `numgen` and `jhash` give is a number of the machine's own byte order. */
-function hostNumber(number: number): Uint8Array {
-  return new Uint8Array(new Uint32Array([number]).buffer);
+/** What `numgen` and `jhash` give is a number of the machine's own byte order, little-endian on both architectures that
+ *  we build for. */
+function hostNumber(number: number): string {
+  const low = number & 255;
+  const high = number >> 8;
+  return `${low.toString(16).padStart(2, "0")}${high.toString(16).padStart(2, "0")}0000`;
 }
 
 /** What tells an element from all others, its content included. */
 export function identity({ set, element: { key, data, comment } }: Placed): string {
-  return `${set} ${toHex(key)} ${data === undefined ? "" : toHex(data)} ${comment ?? ""}`;
+  return `${set} ${key} ${data ?? ""} ${comment ?? ""}`;
 }
 
-/** The part of an element's key that names its service, as text. */
-export function ownerOf(family: Family, key: Uint8Array): string {
-  return toHex(key.subarray(0, widthOf(family) / 8 + 2 * FIELD));
-}
-
-/** The service that elements say they make, or undefined when they don't even name one. Whether they are all of it,
- *  and no more, is for the caller to compare. */
+/** The service that elements say they make; undefined when they don't even name one. Whether they are all of it, and no
+ *  more, is for the caller to compare. */
 export function serviceOf(family: Family, placed: readonly Placed[]): Service | undefined {
   const named = placed.find(({ set }) => set === `services${family}`)?.element;
   const [, scheduler = "", affinity = ""] = /^(\w+) (\d{1,5})$/.exec(named?.comment ?? "") ?? [];
@@ -114,23 +112,20 @@ export function serviceOf(family: Family, placed: readonly Placed[]): Service | 
 }
 
 /** The service that a key begins with; undefined when its protocol is none of ours. */
-export function keyOf(family: Family, key: Uint8Array): ServiceKey | undefined {
-  const length = widthOf(family) / 8;
-  const protocol = key[length] === PROTOCOL.tcp ? "tcp" : key[length] === PROTOCOL.udp ? "udp" : undefined;
-  return protocol && { protocol, ip: ipFromBytes(key.slice(0, length)), port: portAt(key, length + FIELD) };
+export function keyOf(family: Family, key: string): ServiceKey | undefined {
+  const digits = digitsOf(family);
+  const number = key.slice(digits, digits + 2);
+  if (!Object.hasOwn(PROTOCOL_NAMES, number)) return undefined;
+  const protocol = PROTOCOL_NAMES[number as keyof typeof PROTOCOL_NAMES];
+  return { protocol, ip: addressOf(family, key), port: portAt(key, digits + FIELD) };
 }
 
 /** The backend that an element of set `backends4` or `backends6` stands for. */
-export function backendOf(family: Family, { key, comment }: NftElementBytes): Backend {
-  const length = widthOf(family) / 8;
-  const start = length + 2 * FIELD;
-  return {
-    ip: ipFromBytes(key.slice(start, start + length)),
-    port: portAt(key, start + length),
-    weight: Number(comment ?? 0),
-  };
+export function backendOf(family: Family, { key, comment = "" }: NftRawElement): Backend {
+  const target = key.slice(ownerOf(family, key).length);
+  return { ip: addressOf(family, target), port: portAt(target, digitsOf(family)), weight: Number(comment) };
 }
 
-function portAt(bytes: Uint8Array, offset: number): number {
-  return ((bytes[offset] ?? 0) << 8) | (bytes[offset + 1] ?? 0);
+function portAt(digits: string, start: number): number {
+  return Number.parseInt(digits.slice(start, start + 4), 16);
 }

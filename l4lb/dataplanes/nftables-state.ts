@@ -1,14 +1,23 @@
 import type { Kernel } from "../../kernel/kernel.ts";
-import type { NftElementBytes } from "../../kernel/nftables.ts";
-import { type Family, type Ip, ipBytes, ipFromBytes } from "../../lib/address.ts";
-import { toHex } from "../../lib/bytes.ts";
+import type { NftRawElement } from "../../kernel/nftables.ts";
+import type { Family, Ip } from "../../lib/address.ts";
 import type { Service, ServiceKey } from "../service.ts";
-import { elementsOf, identity, keyOf, ownerOf, type Placed, serviceKey, serviceOf } from "./nftables-elements.ts";
+import {
+  addressKey,
+  addressOf,
+  digitsOf,
+  elementsOf,
+  identity,
+  keyOf,
+  ownerOf,
+  type Placed,
+  serviceOf,
+} from "./nftables-elements.ts";
 import { growthOf, L4LB_TABLE } from "./nftables-table.ts";
 import { readVipRoutes } from "./vip-device.ts";
 
-/** What the kernel has of our services. `owner` is the text of a service's key (`ownerOf`), `address` that of an
- *  address's bytes. */
+/** What the kernel has of our services. Services and addresses are known by their keys there (`ownerKey`,
+ *  `addressKey`). */
 export class NftablesState {
   /** Services that stand as they should, by owner. */
   readonly whole = new Map<string, Service>();
@@ -79,25 +88,15 @@ export class NftablesState {
   }
 }
 
-/** The text by which the state knows an address. */
-export function addressKey(ip: Ip): string {
-  return toHex(ipBytes(ip));
-}
-
-/** The text by which the state knows a service. */
-export function ownerKey(key: ServiceKey): string {
-  return toHex(serviceKey(key));
-}
-
 /** Reads all sets of the table, and the routes. A table that is missing has nothing. */
 export function readState(kernel: Kernel): NftablesState {
   const state = new NftablesState();
   for (const ip of readVipRoutes(kernel)) state.routes.add(addressKey(ip));
   const outline = kernel.nftables.outline("inet", L4LB_TABLE);
   for (const set of outline?.sets ?? []) state.sets.add(set);
-  const elements = (set: string) => kernel.nftables.elementBytes("inet", L4LB_TABLE, set) ?? [];
+  const elements = (set: string) => kernel.nftables.rawElements("inet", L4LB_TABLE, set) ?? [];
   for (const family of [4, 6] as const) {
-    for (const { key } of elements(`vips${family}`)) state.addresses.add(toHex(key));
+    for (const { key } of elements(`vips${family}`)) state.addresses.add(key);
     const sets = [...state.sets].filter((set) => growthOf(set)?.family === family);
     const found = grouped(family, [`services${family}`, `backends${family}`, ...sets], elements);
     for (const [owner, placed] of found) state.found(owner, family, placed);
@@ -108,7 +107,7 @@ export function readState(kernel: Kernel): NftablesState {
 function grouped(
   family: Family,
   sets: readonly string[],
-  elements: (set: string) => readonly NftElementBytes[],
+  elements: (set: string) => readonly NftRawElement[],
 ): Map<string, Placed[]> {
   const found = new Map<string, Placed[]>();
   for (const set of sets) {
@@ -128,8 +127,8 @@ function isExactly(expected: readonly Placed[], placed: readonly Placed[]): bool
   return expected.every((each) => found.has(identity(each)));
 }
 
-/** Length of a service's key with an IPv6 address; the longest with an IPv4 address has 20 bytes. */
-const SHORTEST_KEY_6 = 24;
+/** Digits of a service's key with an IPv6 address; the longest key with an IPv4 address has 40. */
+const SHORTEST_KEY_6 = 48;
 
 /** Every element's key begins with that of its service. */
 function nameOf([first]: readonly Placed[]): ServiceKey | undefined {
@@ -146,5 +145,5 @@ function broken(key: ServiceKey): Service {
 /** Addresses that the kernel knows and no service has. */
 export function idleAddresses(state: NftablesState): Ip[] {
   const known = new Set([...state.addresses, ...state.routes]);
-  return [...known].map((key) => ipFromBytes(Uint8Array.fromHex(key))).filter((ip) => !state.isOwned(ip));
+  return [...known].map((key) => addressOf(key.length === digitsOf(4) ? 4 : 6, key)).filter((ip) => !state.isOwned(ip));
 }

@@ -1,10 +1,8 @@
 import type { Kernel } from "../../kernel/kernel.ts";
-import type { NftElementBytes } from "../../kernel/nftables.ts";
-import { widthOf } from "../../lib/address.ts";
-import { toHex } from "../../lib/bytes.ts";
+import type { NftRawElement } from "../../kernel/nftables.ts";
 import { hasErrno } from "../../lib/error.ts";
 import type { Service } from "../service.ts";
-import { serviceKey, targetBytes } from "./nftables-elements.ts";
+import { digitsOf, ownerKey, targetDigits } from "./nftables-elements.ts";
 import { L4LB_TABLE } from "./nftables-table.ts";
 
 /** A service before and after a change; undefined when there was, or is, none. */
@@ -25,7 +23,7 @@ export function forgetClients(kernel: Kernel, changes: readonly AffinityChange[]
     if (before === undefined || before.affinity === 0 || !loses(before, after)) continue;
     const map = `sticky${before.ip.family}_${before.affinity}`;
     const services = maps.get(map) ?? new Map<string, Takers>();
-    services.set(toHex(serviceKey(before)), after?.affinity === before.affinity ? takers(after) : new Set());
+    services.set(ownerKey(before), after?.affinity === before.affinity ? takers(after) : new Set());
     maps.set(map, services);
   }
   for (const [map, services] of maps) forgetIn(kernel, map, services);
@@ -38,24 +36,20 @@ function loses(before: Service, after: Service | undefined): boolean {
 }
 
 function takers({ backends }: Service): Takers {
-  return new Set(backends.filter(({ weight }) => weight > 0).map((backend) => toHex(targetBytes(backend))));
+  return new Set(backends.filter(({ weight }) => weight > 0).map((backend) => targetDigits(backend)));
 }
 
 /** The key of a client's element is its address and the service's key. Elements go by themselves when their time is
  *  over, so one that is gone is no failure. */
 function forgetIn(kernel: Kernel, set: string, services: ReadonlyMap<string, Takers>): void {
-  const doomed = (kernel.nftables.elementBytes("inet", L4LB_TABLE, set) ?? []).filter(({ key, data }) => {
-    const left = services.get(toHex(key.subarray(addressLength(set))));
-    return left !== undefined && data !== undefined && !left.has(toHex(data));
+  const doomed = (kernel.nftables.rawElements("inet", L4LB_TABLE, set) ?? []).filter(({ key, data }) => {
+    const left = services.get(key.slice(digitsOf(set.startsWith("sticky6") ? 6 : 4)));
+    return left !== undefined && data !== undefined && !left.has(data);
   });
   forget(kernel, set, doomed);
 }
 
-function addressLength(set: string): number {
-  return widthOf(set.startsWith("sticky6") ? 6 : 4) / 8;
-}
-
-function forget(kernel: Kernel, set: string, elements: readonly NftElementBytes[]): void {
+function forget(kernel: Kernel, set: string, elements: readonly NftRawElement[]): void {
   if (elements.length === 0) return;
   try {
     kernel.nftables.changeElements("inet", L4LB_TABLE, [{ do: "delete", set, elements }]);

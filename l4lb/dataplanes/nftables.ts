@@ -1,16 +1,16 @@
 import type { Kernel } from "../../kernel/kernel.ts";
-import type { NftElementBytes, NftElementsChange } from "../../kernel/nftables.ts";
+import type { NftElementsChange, NftRawElement } from "../../kernel/nftables.ts";
 import type { Ip } from "../../lib/address.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Change, Dataplane, Foundation, ServiceCounters } from "../dataplane.ts";
 import { backendName, type Service, type ServiceKey } from "../service.ts";
 import { checkService } from "./check-service.ts";
 import { readCounters } from "./nftables-counters.ts";
-import { addressElement, elementsOf, identity, type Placed } from "./nftables-elements.ts";
-import { addressKey, idleAddresses, type NftablesState, ownerKey, readState } from "./nftables-state.ts";
+import { addressElement, addressKey, elementsOf, identity, ownerKey, type Placed } from "./nftables-elements.ts";
+import { idleAddresses, type NftablesState, readState } from "./nftables-state.ts";
 import { forgetClients } from "./nftables-sticky.ts";
 import { type Growth, growthOf, L4LB_TABLE, TABLE_REMOVAL, tableRepair } from "./nftables-table.ts";
-import { changeVipRoutes, prepareVipDevice, removeVipDevice } from "./vip-device.ts";
+import { changeVipRoutes, prepareVipDevice, readVipRoutes, removeVipDevice } from "./vip-device.ts";
 import { forgetFlows } from "./vip-flows.ts";
 
 /** Elements of one transaction at most: about 2 MB of messages, which the kernel takes in one piece. */
@@ -47,6 +47,10 @@ class NftablesDataplane implements Dataplane {
   readonly kind = "nftables";
   /** What the kernel has, as last read and as changed by us since; undefined before the first reading. */
   #state: NftablesState | undefined;
+  /** The generation of the rule set that `#state` is about, as far as one is. */
+  #knownAt: number | undefined;
+  /** The last generation in which the table was found, or made, whole. */
+  #wholeAt: number | undefined;
   /** Since when addresses have had no service, by the clock's milliseconds. */
   #left = new Map<string, number>();
 
@@ -56,14 +60,24 @@ class NftablesDataplane implements Dataplane {
   ) {}
 
   prepare(): Foundation {
-    const made = [...this.#makeTable([]), ...prepareVipDevice(this.kernel)];
+    const generation = this.kernel.nftables.generation();
+    const table = this.#wholeAt === generation ? [] : this.#makeTable([]);
+    this.#wholeAt = table.length === 0 ? generation : undefined;
+    const device = prepareVipDevice(this.kernel);
     this.#dropLeft();
-    return { made };
+    return { made: [...table, ...device] };
   }
 
   read(): Service[] {
-    this.#state = readState(this.kernel);
-    return this.#state.services();
+    const { nftables } = this.kernel;
+    if (
+      this.#state === undefined ||
+      this.#knownAt !== nftables.generation() ||
+      !hasItsRoutes(this.kernel, this.#state)
+    ) {
+      this.#readAll();
+    }
+    return this.#state?.services() ?? [];
   }
 
   apply(changes: readonly Change[]): (Error | undefined)[] {
@@ -87,8 +101,8 @@ class NftablesDataplane implements Dataplane {
   }
 
   counters(): ServiceCounters[] {
-    this.#state ??= readState(this.kernel);
-    return readCounters(this.kernel, [...this.#state.whole.values()]);
+    const state = this.#state ?? this.#readAll();
+    return readCounters(this.kernel, [...state.whole.values()]);
   }
 
   remove(): void {
@@ -107,19 +121,38 @@ class NftablesDataplane implements Dataplane {
     this.#state = undefined;
   }
 
+  #readAll(): NftablesState {
+    this.#knownAt = this.kernel.nftables.generation();
+    this.#state = readState(this.kernel);
+    return this.#state;
+  }
+
+  /** Makes a transaction, and notes whether nobody else has made one meanwhile. */
+  #change(action: () => void): void {
+    const { nftables } = this.kernel;
+    const before = nftables.generation();
+    try {
+      action();
+    } finally {
+      const after = nftables.generation();
+      const isOurs = after - before <= 1;
+      if (this.#knownAt === before) this.#knownAt = isOurs ? after : undefined;
+      if (this.#wholeAt === before) this.#wholeAt = isOurs ? after : undefined;
+    }
+  }
+
   /** Tells which changes were refused; `done` gets the others. */
   #carryOut(changes: readonly Change[], indexes: readonly number[], done: Step[]): Refused[] {
-    this.#state ??= readState(this.kernel);
+    const state = this.#state ?? this.#readAll();
     const late: number[] = [];
-    for (const part of parts(this.#steps(this.#state, changes, indexes))) {
+    for (const part of parts(this.#steps(state, changes, indexes))) {
       if (attempt(() => this.#transact(part)) === undefined) done.push(...part);
       else late.push(...part.map(({ index }) => index));
     }
     if (late.length === 0) return [];
     // Perhaps somebody has changed the table since it was read: what there is to do follows from what is there now.
-    this.#state = readState(this.kernel);
     const refused: Refused[] = [];
-    for (const part of parts(this.#steps(this.#state, changes, late))) this.#bisect(part, done, refused);
+    for (const part of parts(this.#steps(this.#readAll(), changes, late))) this.#bisect(part, done, refused);
     return refused;
   }
 
@@ -149,7 +182,7 @@ class NftablesDataplane implements Dataplane {
 
   /** Carries out the steps in one transaction, and notes in the state that it did. */
   #transact(steps: readonly Step[]): void {
-    const state = this.#state ?? readState(this.kernel);
+    const state = this.#state ?? this.#readAll();
     const fresh = new Map<string, Placed>();
     for (const { change } of steps) {
       if (change.do === "delete" || state.addresses.has(addressKey(change.service.ip))) continue;
@@ -180,13 +213,14 @@ class NftablesDataplane implements Dataplane {
   #makeTable(growth: readonly Growth[]): string[] {
     const { nftables } = this.kernel;
     const { made, transactions } = tableRepair(nftables.outline("inet", L4LB_TABLE), growth);
-    for (const commands of transactions) nftables.run(commands);
+    for (const commands of transactions) this.#change(() => nftables.run(commands));
     return [...made];
   }
 
   #changeElements(remove: readonly Placed[], add: readonly Placed[]): void {
     const changes = [...bySet("delete", remove), ...bySet("create", add)];
-    if (changes.length > 0) this.kernel.nftables.changeElements("inet", L4LB_TABLE, changes);
+    if (changes.length === 0) return;
+    this.#change(() => this.kernel.nftables.changeElements("inet", L4LB_TABLE, changes));
   }
 
   /** What follows the services: routes that come with them, clients and connections of backends that went. */
@@ -211,16 +245,20 @@ class NftablesDataplane implements Dataplane {
   #settleAddresses(done: readonly Step[], fail: (indexes: readonly number[], error: Error | undefined) => void): void {
     const state = this.#state;
     if (state === undefined) return;
-    const touched = new Map(done.map(({ change }) => [addressKey(keyOf(change).ip), keyOf(change).ip]));
-    const unrouted = [...touched.values()].filter((ip) => state.isOwned(ip) && !state.routes.has(addressKey(ip)));
-    for (const [number, error] of changeVipRoutes(this.kernel, "add", unrouted).entries()) {
-      const key = addressKey(unrouted[number] as Ip);
-      if (error === undefined) state.routes.add(key);
-      const concerned = done.filter(({ change }) => addressKey(keyOf(change).ip) === key);
-      fail(
-        concerned.map(({ index }) => index),
-        error,
-      );
+    const touched = Map.groupBy(done, ({ change }) => addressKey(keyOf(change).ip));
+    const unrouted = [...touched].flatMap(([key, [first, ...others]]) =>
+      first === undefined || state.routes.has(key) || !state.isOwned(keyOf(first.change).ip)
+        ? []
+        : [{ key, ip: keyOf(first.change).ip, indexes: [first, ...others].map(({ index }) => index) }],
+    );
+    const outcome = changeVipRoutes(
+      this.kernel,
+      "add",
+      unrouted.map(({ ip }) => ip),
+    );
+    for (const [number, { key, indexes }] of unrouted.entries()) {
+      if (outcome[number] === undefined) state.routes.add(key);
+      fail(indexes, outcome[number]);
     }
   }
 
@@ -246,6 +284,11 @@ class NftablesDataplane implements Dataplane {
     );
     this.#left = left;
   }
+}
+
+function hasItsRoutes(kernel: Kernel, state: NftablesState): boolean {
+  const routes = readVipRoutes(kernel);
+  return routes.length === state.routes.size && routes.every((ip) => state.routes.has(addressKey(ip)));
 }
 
 function checkChange(change: Change): void {
@@ -299,7 +342,7 @@ function parts(steps: readonly Step[]): Step[][] {
 }
 
 function bySet(verb: NftElementsChange["do"], placed: readonly Placed[]): NftElementsChange[] {
-  const sets = new Map<string, NftElementBytes[]>();
+  const sets = new Map<string, NftRawElement[]>();
   for (const { set, element } of placed) {
     const list = sets.get(set);
     if (list === undefined) sets.set(set, [element]);

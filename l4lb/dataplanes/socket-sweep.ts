@@ -12,9 +12,9 @@ export interface Swept {
   readonly broken: ReadonlySet<string>;
 }
 
-/** Puts the maps in order that only serve the services: deletes what no service names, which is what is left of a change
- *  that was broken off, and counts the services of each address. `brokenBefore`: what the sweep before found; what is
- *  broken still is nobody's. */
+/** Puts the maps in order that only serve the services: deletes what no service names, which is what is left of a
+ *  change that was broken off, and counts the services of each address. `brokenBefore`: what the sweep before found;
+ *  what is broken still is nobody's. */
 export function sweep(maps: SocketMaps, brokenBefore: ReadonlySet<string>): Swept {
   const services = new MapDump(maps.services);
   const slots = new MapDump(maps.slots);

@@ -9,6 +9,7 @@ export const VIP_DEVICE = "minuteman";
 export const VIP_ROUTE_PROTOCOL = 172;
 const ALIAS = "dcos-net l4lb";
 const MAIN_TABLE = 254;
+const LOCAL_TABLE = 255;
 
 /** Brings the device up, as far as it isn't; tells what was made. A kernel without the dummy driver gets a bridge
  *  without ports, which swallows packets as well. A link of that name that somebody else made is used as it is. */
@@ -37,11 +38,14 @@ export function prepareVipDevice(kernel: Kernel): string[] {
   });
 }
 
-/** Takes the device away when we made it, and with it all its routes; otherwise only the routes. */
+/** Takes away our routes of table main, and the device too when we made it and no route of another data plane, which
+ *  may be about to take over, leads to it. */
 export function removeVipDevice(kernel: Kernel): void {
   const link = kernel.link(VIP_DEVICE);
-  if (link?.alias === ALIAS) kernel.apply([{ do: "link.delete", dev: VIP_DEVICE }]);
-  else kernel.apply(routesOf(kernel).map((route): Operation => ({ do: "route.delete", route })));
+  if (link === undefined) return;
+  kernel.apply(routesOf(kernel).map((route): Operation => ({ do: "route.delete", route })));
+  const local = kernel.routes({ table: LOCAL_TABLE, dev: VIP_DEVICE, local: true });
+  if (link.alias === ALIAS && local.length === 0) kernel.apply([{ do: "link.delete", dev: VIP_DEVICE }]);
 }
 
 /** The addresses that have a route of ours. */

@@ -15,7 +15,7 @@ function firstElement(set: string): VipDamage {
   return {
     what: `delete an element of ${set}`,
     do: (node) => {
-      const [element] = node.nftables.elementBytes("inet", "dcos_l4lb", set) ?? [];
+      const [element] = node.nftables.rawElements("inet", "dcos_l4lb", set) ?? [];
       if (element === undefined) throw new Error(`${set} has no element`);
       node.nftables.changeElements("inet", "dcos_l4lb", [{ do: "delete", set, elements: [element] }]);
     },

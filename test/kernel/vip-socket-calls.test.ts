@@ -6,7 +6,8 @@ import { expect } from "chai";
 import { CgroupLink } from "../../kernel/bpf-link.ts";
 import { BpfMap } from "../../kernel/bpf-map.ts";
 import { type CgroupHook, closeProgram, loadProgram } from "../../kernel/bpf-program.ts";
-import type { Dataplane } from "../../l4lb/dataplane.ts";
+import type { Change, Dataplane } from "../../l4lb/dataplane.ts";
+import { BACKENDS_MAX } from "../../l4lb/dataplanes/check-service.ts";
 import { openSocketDataplane } from "../../l4lb/dataplanes/socket.ts";
 import { MAPS, type MapName, pairKey, slotKey } from "../../l4lb/dataplanes/socket-layout.ts";
 import { socketProgram } from "../../l4lb/dataplanes/socket-program.ts";
@@ -425,22 +426,29 @@ describe("virtual IPs at the system calls of sockets", function () {
     expect(plane.read()).to.deep.equal([]);
   });
 
-  it("a service that is too large is refused by itself and leaves nothing", async () => {
+  it("a service that doesn't fit any more is refused by itself and leaves nothing", async () => {
     const good = onLoopback("tcp 11.0.0.1:80", [await greet("small")]);
-    const many = Array.from({ length: MAPS.slots.capacity + 1 }, (_, index) => ({
-      ip: parseIp(`10.${index >>> 16}.${(index >>> 8) & 255}.${index & 255}`),
+    const backends = Array.from({ length: BACKENDS_MAX }, (_, index) => ({
+      ip: parseIp(`10.0.${index >>> 8}.${index & 255}`),
       port: 80,
       weight: 1,
     }));
-    const outcome = plane.apply([
-      { do: "put", service: { ...onLoopback("tcp 11.0.0.2:80", []), backends: many }, before: undefined },
-      { do: "put", service: onLoopback("tcp 11.0.0.3:80", []), before: undefined },
-    ]);
-    expect(outcome[0]?.message).to.include("full");
-    expect(outcome[1]).to.equal(undefined);
-    want(good);
-    expect(plane.read()).to.deep.equal([good]);
+    // One slot more than there is room for, with that of the small service.
+    const count = MAPS.slots.capacity / BACKENDS_MAX;
+    const large = Array.from({ length: count }, (_, index) => ({
+      ...onLoopback(`tcp 11.0.1.${index}:80`, []),
+      backends,
+    }));
+    const outcome = plane.apply(
+      [good, ...large].map((each): Change => ({ do: "put", service: each, before: undefined })),
+    );
+    const refused = outcome.filter((error) => error !== undefined);
+    expect(refused.map(({ message }) => message.includes("full"))).to.deep.equal([true]);
+    expect(outcome[0]).to.equal(undefined);
     expect(await greetingOf("11.0.0.1")).to.equal("small");
-    expect(map("slots").dump().count).to.equal(1);
+    want(good);
+    for (const name of ["slots", "members", "services", "addresses"] as const) {
+      expect(map(name).dump().count, name).to.equal(1);
+    }
   });
 });

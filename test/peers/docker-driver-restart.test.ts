@@ -1,12 +1,14 @@
 import { expect } from "chai";
 import { DockerNode, IMAGE, lines } from "../support/docker-node.ts";
 import { describePeer } from "../support/peer-needs.ts";
+import { randomNumbers } from "../support/peer-random.ts";
 
 const NEEDS = { programs: ["dockerd", "docker", "containerd", "runc", "busybox", "curl", "ping", "iptables"] };
 const HOST_PORT = ["curl", "--silent", "--max-time", "3", "http://127.0.0.1:8080"];
 
 describePeer("Docker containers that outlive engine and agent", NEEDS, function () {
   this.timeout(240_000);
+  const random = randomNumbers();
   let node: DockerNode;
 
   before(async () => {
@@ -74,7 +76,22 @@ describePeer("Docker containers that outlive engine and agent", NEEDS, function 
     });
   }
 
-  it("are forgotten when the agent is back, if they have ended while it was dead", async () => {
+  it("leave nothing when the agent is killed again and again, and when they end while it is dead", async () => {
+    const start = `docker -H unix:///run/docker.sock run --rm --network dcos -p 90N:80 ${IMAGE} busybox true`;
+    let finished = false;
+    // A call that was under way fails when Docker repeats it, because it repeats it without its body.
+    const starts = node.machine
+      .run(["sh", "-c", `seq 10 49 | xargs -P 6 -I N sh -c '${start} && echo started'`], { timeoutMs: 120_000 })
+      .finally(() => {
+        finished = true;
+      });
+    while (!finished) {
+      await node.killAgent();
+      await node.startAgent();
+      await Bun.sleep(random.next() * 1500);
+    }
+    expect(lines((await starts).stdout).length, `started, seed ${random.seed}`).to.be.greaterThan(0);
+
     await node.run("stopped", "--network", "dcos", "-p", "8080:80", "--stop-signal", "KILL");
     await node.run("removed", "--network", "dcos");
     await node.killAgent();
@@ -102,6 +119,11 @@ describePeer("Docker containers that end with their engine", NEEDS, function () 
   const ENDS: Readonly<Record<string, () => Promise<void>>> = {
     stopped: () => node.stopEngine(),
     killed: () => node.killEngine(),
+    "killed together with the agent": async () => {
+      await node.killEngine();
+      await node.killAgent();
+      await node.startAgent();
+    },
   };
 
   for (const [what, end] of Object.entries(ENDS)) {

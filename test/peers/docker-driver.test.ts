@@ -1,11 +1,13 @@
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
-import { DockerNode, IMAGE, lines } from "../support/docker-node.ts";
+import { CLUSTER, DockerNode, IMAGE, lines } from "../support/docker-node.ts";
 import { NODE } from "../support/peer-machine.ts";
 import { describePeer } from "../support/peer-needs.ts";
 
 const NEEDS = { programs: ["dockerd", "docker", "containerd", "runc", "busybox", "curl", "ping", "iptables"] };
 const SUBNETS = "{{range .IPAM.Config}}{{.Subnet}} {{end}}";
+/** Its pool has been given to the agent's network already, so it has to be named. */
+const EXTRA_OPTIONS = ["--subnet", "10.65.0.128/25"];
 const OUTSIDE = "198.51.100.77";
 const ECHO = fileURLToPath(new URL("../support/peer-echo.ts", import.meta.url));
 const RESOLVER = fileURLToPath(new URL("../support/docker-dns.ts", import.meta.url));
@@ -35,6 +37,27 @@ describePeer("Docker with our plugin", NEEDS, function () {
     await node.until("the network is back", async () => (await networks()).includes("dcos"));
     expect(await networks()).to.include("other");
     await node.docker("network", "rm", "other");
+  });
+
+  it("follows the overlays: a new one gets its network, one that is gone loses it when no container is on it", async () => {
+    const extra = { name: "extra", subnet: "10.65.0.0/16", prefix: 24 };
+    await node.changeCluster({ ...CLUSTER, overlays: [...CLUSTER.overlays, extra] });
+    await node.until("the new network is there", async () => (await networks()).includes("extra"));
+    await node.docker("network", "create", "--driver", "dcos", "--ipam-driver", "dcos", ...EXTRA_OPTIONS, "by-hand");
+    await node.run("web", "--network", "extra");
+    await node.run("other", "--network", "by-hand");
+    await node.changeCluster(CLUSTER);
+    await node.until("the overlay is gone", async () => {
+      return (await node.machine.run(["ip", "link", "show", "m-extra"])).code !== 0;
+    });
+    await node.until("the agent says why the network stays", async () => (await node.logs()).includes("extra stays"));
+    expect(await networks()).to.include("extra");
+    await node.docker("rm", "--force", "web");
+    await node.until("the network is gone", async () => !(await networks()).includes("extra"));
+    expect(await networks(), "what the agent did not make").to.include("by-hand");
+    await node.docker("rm", "--force", "other");
+    await node.docker("network", "rm", "by-hand");
+    expect((await node.machine.run(["ip", "link", "show", "d-extra"])).code, "the bridge").not.to.equal(0);
   });
 
   it("gives a container one interface with both addresses, the overlay's MTU and its gateway", async () => {

@@ -5,24 +5,7 @@ import { Candidate } from "../fake-mesos/candidate.ts";
 import { hasZooKeeper, ZooKeeperServer } from "../fake-mesos/zookeeper-server.ts";
 import { DnsProcess } from "../support/dns-process.ts";
 import { a, answerTo } from "../support/dns-upstream.ts";
-
-/** State of a master at `127.0.0.1:port`, as far as names are made of it. */
-function state(port: number): unknown {
-  const task = {
-    id: "nginx.1",
-    name: "nginx",
-    slave_id: "20150401-S1",
-    framework_id: "F1",
-    state: "TASK_RUNNING",
-    resources: { ports: "[31000-31000]" },
-    statuses: [],
-  };
-  return {
-    leader: `master@127.0.0.1:${port}`,
-    slaves: [{ id: "20150401-S1", hostname: "10.1.1.1", pid: "slave(1)@10.1.1.1:5051" }],
-    frameworks: [{ id: "F1", name: "marathon", hostname: "10.1.2.3", pid: "scheduler@10.1.2.3:8081", tasks: [task] }],
-  };
-}
+import { sampleMesosState } from "../support/mesos-state.ts";
 
 const missing = Bun.which("dig") === null ? ["dig"] : [];
 if (!hasZooKeeper()) missing.push("zookeeper or java");
@@ -44,7 +27,7 @@ const why = missing.length === 0 ? "" : ` (skipped: ${missing.join(" and ")} mis
       port: 0,
       fetch: ({ url }) =>
         new URL(url).pathname === "/master/state"
-          ? Response.json(state(Number(new URL(url).port)))
+          ? Response.json(sampleMesosState(`127.0.0.1:${new URL(url).port}`))
           : new Response("", { status: 404 }),
     });
     stops.push(() => master.stop(true));

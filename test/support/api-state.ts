@@ -1,5 +1,6 @@
 import type { DnsState } from "../../bin/api/dns.ts";
 import type { ApiState, MasterState, MemberState, SourceState } from "../../bin/api/state.ts";
+import type { RunningVips } from "../../bin/l4lb/start.ts";
 import type { Fact } from "../../facts/fact.ts";
 import { FactView } from "../../facts/view.ts";
 import type { LoopStatus } from "../../lib/loop.ts";
@@ -17,6 +18,7 @@ export interface SampleState {
   loop: LoopStatus;
   sources: SourceState[];
   dns: DnsState | undefined;
+  vips: RunningVips | undefined;
   conflicts: number;
   nameConflicts: number;
   /** What `forget` was asked for. */
@@ -38,6 +40,7 @@ export function sampleState(): SampleState {
     loop: { runs: 7, failures: 0, failuresInARow: 0, lastSuccess: NOW - 1500, lastDurationMs: 12, running: false },
     sources: [],
     dns: undefined,
+    vips: undefined,
     conflicts: 0,
     nameConflicts: 0,
     forgotten: [],
@@ -80,6 +83,7 @@ export function sampleState(): SampleState {
         nameConflicts: sample.nameConflicts,
       }),
       dns: () => sample.dns,
+      vips: () => sample.vips,
       sources: () => sample.sources,
       async forget(ids) {
         sample.forgotten.push([...ids]);

@@ -13,7 +13,7 @@ const EXECUTABLE = fileURLToPath(new URL("../../dist/dcos-net", import.meta.url)
 export const IMAGE = "busybox:test";
 
 /** Overlays of the test cluster: two nodes, both families, and one that is closed. */
-const CLUSTER = {
+export const CLUSTER = {
   overlays: [
     { name: "dcos", subnet: "9.0.0.0/8", prefix: 24, subnet6: "fd01:b::/64", prefix6: 80 },
     { name: "closed", subnet: "10.64.0.0/16", prefix: 24, isolated: true },
@@ -66,6 +66,11 @@ export class DockerNode {
     }
   }
 
+  /** Gives both agents another cluster, in the form of {@link CLUSTER}. */
+  async changeCluster(cluster: object): Promise<void> {
+    await this.machine.write(NODES_FILE, JSON.stringify(cluster));
+  }
+
   async startEngine(): Promise<void> {
     const { liveRestore = false } = this.#options;
     const options = [
@@ -115,6 +120,13 @@ export class DockerNode {
     const url = `http://plugin/${method}`;
     const options = ["--silent", "--max-time", "20", "--unix-socket", PLUGIN_SOCKET, "--data-binary", "@-"];
     return (await this.machine.run(["curl", ...options, url], { stdin: data })).stdout;
+  }
+
+  /** True when the plugin answers Docker's first call, asked from outside of the machine. */
+  async answers(): Promise<boolean> {
+    const unix = this.machine.path(PLUGIN_SOCKET);
+    const response = await fetch("http://plugin/Plugin.Activate", { method: "POST", unix }).catch(() => undefined);
+    return response?.status === 200;
   }
 
   /** Runs the command line client and gives what it prints; throws when it fails. */

@@ -164,6 +164,17 @@ describe("the Docker drivers on their socket", () => {
     }
   });
 
+  it("refuse a call whose body was lost, but for a question whose answer Docker makes nothing of", async () => {
+    await live(BEFORE_LEAVE);
+    const before = plugin.state();
+    for (const [method, body] of LIFE) {
+      const asked = await plugin.call(method, "");
+      const expected = body === undefined || method === "NetworkDriver.EndpointOperInfo" ? 200 : 400;
+      expect(asked.status, method).to.equal(expected);
+    }
+    expect(plugin.state()).to.equal(before);
+  });
+
   it("tell what is wrong with a request and change nothing", async () => {
     await live(BEFORE_JOIN);
     const before = [plugin.state(), names().join()];

@@ -98,8 +98,8 @@ class World {
     if (this.member(to).hear(this.member(from))) this.member(to).speak(this.reaches(to), this.now);
   }
 
-  /** Lets everybody talk until nobody has news; fails when that doesn't end. Before anybody gives up a claim, which nodes
-   *  do only after a while (l4lb/own-claims.ts), the news of nodes that came back has arrived. */
+  /** Lets everybody talk until nobody has news; fails when that doesn't end. Before anybody gives up a claim, which
+   *  nodes do only after a while (l4lb/own-claims.ts), the news of nodes that came back has arrived. */
   settle(): void {
     for (const _ of NODES) this.#pairs((from, to) => this.member(to).hear(this.member(from)));
     for (let round = 0; round < 50; round++) {

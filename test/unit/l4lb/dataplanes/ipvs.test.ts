@@ -47,7 +47,7 @@ describe("virtual IPs on IPVS in memory", () => {
       "setting net.ipv4.vs.conntrack = 1",
       "setting net.ipv4.vs.expire_nodest_conn = 1",
       "setting net.ipv4.vs.expire_quiescent_template = 1",
-      "device minuteman",
+      "link minuteman",
       "table inet dcos_l4lb_ipvs",
     ]);
     expect(kernel.link("minuteman")).to.include({ kind: "dummy", up: true });

@@ -1,0 +1,72 @@
+import { DockerNode, IMAGE } from "../support/docker-node.ts";
+import { type Benchmark, type Compared, summarise } from "./measurement.ts";
+import { paired } from "./paired.ts";
+
+const CONTAINERS = 16;
+const AT_ONCE = 8;
+const POLL_MS = 1;
+const PROGRAMS = ["dockerd", "docker", "containerd", "runc", "busybox", "curl"];
+
+/** Our Docker networks beside those of Docker's own bridge driver, like with like: IPv6 alone costs the engine as much
+ *  as everything else of a container. And how soon a new agent answers Docker. */
+export const DOCKER: Benchmark = {
+  name: "docker",
+  runs: 8,
+  whyNot: () => {
+    if (process.getuid?.() !== 0) return "needs root";
+    const missing = PROGRAMS.filter((program) => Bun.which(program) === null);
+    return missing.length === 0 ? undefined : `not installed: ${missing.join(", ")}`;
+  },
+  run: async (runs) => {
+    const node = await DockerNode.start();
+    try {
+      await node.until("the networks are there", async () => (await node.docker("network", "ls")).includes("closed"));
+      await node.docker("network", "create", "plain");
+      await node.docker("network", "create", "--ipv6", "--subnet", "fd99::/64", "plain6");
+      const started = await startTimes(node, runs);
+      return [
+        await compare(node, runs, "IPv4", "closed", "plain"),
+        await compare(node, runs, "IPv4+6", "dcos", "plain6"),
+        { name: "agent started, first answer to Docker", ours: summarise(started), budget: { most: 200 } },
+      ];
+    } finally {
+      await node.stop();
+    }
+  },
+};
+
+async function compare(node: DockerNode, runs: number, what: string, ours: string, theirs: string): Promise<Compared> {
+  const times = await paired(
+    runs,
+    () => containerTime(node, ours),
+    () => containerTime(node, theirs),
+  );
+  return {
+    name: `docker run --rm, ${AT_ONCE} at once, ${what}`,
+    reference: "Docker's bridge driver",
+    ours: summarise(times.ours),
+    theirs: summarise(times.theirs),
+    budget: { ratio: 1.1 },
+  };
+}
+
+/** Milliseconds for each container. */
+async function containerTime(node: DockerNode, network: string): Promise<number> {
+  const run = `docker -H unix:///run/docker.sock run --rm --network ${network} ${IMAGE} busybox true`;
+  const start = performance.now();
+  await node.machine.script(`seq ${CONTAINERS} | xargs -P ${AT_ONCE} -I N ${run}`, { timeoutMs: 120_000 });
+  return (performance.now() - start) / CONTAINERS;
+}
+
+async function startTimes(node: DockerNode, runs: number): Promise<number[]> {
+  const times: number[] = [];
+  for (let run = 0; run < runs; run++) {
+    await node.killAgent();
+    const start = performance.now();
+    const starting = node.startAgent();
+    while (!(await node.answers())) await Bun.sleep(POLL_MS);
+    times.push(performance.now() - start);
+    await starting;
+  }
+  return times;
+}
