@@ -44,9 +44,9 @@ const SCHEDULERS: readonly Scheduler[] = ["wlc", "rr", "sh", "mh"];
 export const SCHEDULER_SH = 2;
 export const SCHEDULER_MH = 3;
 
-/** A backend, and how it is chosen: a random number of 32 bits times the number of slots draws a slot by its upper half.
- *  When its lower half is at most `threshold`, that backend is taken, and otherwise the one of the slot `alias` (Walker's
- *  alias method). */
+/** A backend, and how it is chosen: a random number of 32 bits times the number of slots draws a slot by its upper
+ *  half. When its lower half is at most `threshold`, that backend is taken, and otherwise the one of the slot `alias`
+ *  (Walker's alias method). */
 export interface Slot {
   readonly backend: Backend;
   readonly threshold: number;

@@ -59,9 +59,10 @@ export function socketProgram(hook: CgroupHook, options: ProgramOptions): Uint8A
 
 /** connect and sendmsg: the destination becomes a backend of the service that it names.
  *
- *  r7 is the service's value, r8 the random number and then the counter of the choice, r9 how many tries are left. What is decided is noted in the maps
- *  first; then the service is looked at again, and when it is another version by now, all is decided anew. So whoever
- *  changes a service and then looks through `connections` finds everybody who has gone by the old version. */
+ *  r7 is the service's value, r8 the random number and then the counter of the choice, r9 how many tries are left. What
+ *  is decided is noted in the maps first; then the service is looked at again, and when it is another version by now,
+ *  all is decided anew. So whoever changes a service and then looks through `connections` finds everybody who has gone
+ *  by the old version. */
 function choiceProgram(writer: ProgramWriter, family: Family, call: "connect" | "sendmsg", setsError: boolean) {
   destination(writer, family);
   writer.socketCookie(COOKIE);

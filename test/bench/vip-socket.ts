@@ -6,8 +6,8 @@ import { paired } from "./paired.ts";
 import type { Request } from "./vip-socket-host.ts";
 
 /** Through a virtual IP on sockets beside a direct connection by a client that no program of ours sees; what the
- *  programs cost a client that doesn't go to a virtual IP; first synchronisation, one change, memory. 10,000 virtual IPs
- *  are in force all the time. */
+ *  programs cost a client that doesn't go to a virtual IP; first synchronisation, one change, memory. 10,000 virtual
+ *  IPs are in force all the time. */
 export const VIP_SOCKET: Benchmark = {
   name: "vip-socket",
   runs: 100,
