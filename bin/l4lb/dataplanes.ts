@@ -4,7 +4,7 @@ import type { Kernel } from "../../kernel/kernel.ts";
 import { openIpvsDataplane } from "../../l4lb/dataplanes/ipvs.ts";
 import { openNftablesDataplane } from "../../l4lb/dataplanes/nftables.ts";
 import { openSocketDataplane } from "../../l4lb/dataplanes/socket.ts";
-import { nodeSocketPlaces } from "../../l4lb/dataplanes/socket-foundation.ts";
+import { nodeCgroup } from "../../l4lb/dataplanes/socket-foundation.ts";
 import { systemClock } from "../../lib/clock.ts";
 import type { Config } from "../config.ts";
 import type { Openers } from "./choose-dataplane.ts";
@@ -13,7 +13,7 @@ import type { Openers } from "./choose-dataplane.ts";
 export function openersOf({ l4lb_cgroup: cgroup, l4lb_bpf_dir: pins }: Config): Openers {
   const socket = () => {
     const places = { bpffs: dirname(pins), folder: basename(pins) };
-    return openSocketDataplane({ ...places, cgroup: cgroup === "" ? nodeSocketPlaces().cgroup : cgroup });
+    return openSocketDataplane({ ...places, cgroup: cgroup === "" ? nodeCgroup() : cgroup });
   };
   const ipvs = (kernel: Kernel) => openIpvsDataplane(kernel, { release: release(), random: Math.random });
   return new Map([

@@ -1,5 +1,5 @@
 import { createSocket, type Socket as Datagrams, type SocketType } from "node:dgram";
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { expect } from "chai";
@@ -15,7 +15,14 @@ import type { MapDescriptors } from "../../l4lb/dataplanes/socket-program-writer
 import { planServices } from "../../l4lb/plan.ts";
 import type { Service } from "../../l4lb/service.ts";
 import { parseIp } from "../../lib/address.ts";
-import { openSocketPlace, type SocketPlace, socketPlaceUnavailable, testCgroups } from "../support/socket-place.ts";
+import {
+  openSocketPlace,
+  programsOf,
+  type SocketPlace,
+  socketPlaceUnavailable,
+  testCgroups,
+  withExclusiveProgram,
+} from "../support/socket-place.ts";
 import { service } from "../support/vip-services.ts";
 
 const SILENCE_MS = 2000;
@@ -379,6 +386,18 @@ describe("virtual IPs at the system calls of sockets", function () {
     const end = ended(socket);
     want();
     expect(await end).to.equal("ECONNABORTED");
+  });
+
+  it("where somebody keeps a hook to himself, it says so and leaves nothing half done", async () => {
+    plane.remove();
+    withExclusiveProgram(place.cgroup, "connect6", () => {
+      expect(() => plane.prepare()).to.throw(/connect6 of a control group: EPERM .*has this hook for itself/);
+    });
+    expect(existsSync(place.pins)).to.equal(false);
+    expect(programsOf(place.cgroup, "connect4")).to.deep.equal([]);
+    expect(plane.prepare().made).to.include("BPF link connect6");
+    want(onLoopback("tcp 11.0.0.1:80", [await greet("later")]));
+    expect(await greetingOf("11.0.0.1")).to.equal("later");
   });
 
   it("an heir makes anew what somebody removed while nobody held it", async () => {
