@@ -5,6 +5,7 @@ import { AGENT } from "../test/bench/agent.ts";
 import { BURST, CHAIN, PLAIN } from "../test/bench/cni.ts";
 import { DNS_LOCAL } from "../test/bench/dns.ts";
 import { DNS_FORWARD } from "../test/bench/dns-forward.ts";
+import { DNS_UPDATE } from "../test/bench/dns-update.ts";
 import { DOCKER } from "../test/bench/docker.ts";
 import { LEASES } from "../test/bench/leases.ts";
 import { type Benchmark, type Measurement, ratioOf, type Sample, shareOf } from "../test/bench/measurement.ts";
@@ -29,6 +30,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   DNS_LOCAL,
   VIP_IPVS,
   DNS_FORWARD,
+  DNS_UPDATE,
   DOCKER,
   VIP_SOCKET,
 ];
