@@ -98,7 +98,8 @@ export class VipLab {
     return container;
   }
 
-  /** Kills the program of a container as no program can prevent. The one that takes its place tells what still comes. */
+  /** Kills the program of a container as no program can prevent. The one that takes its place tells what still
+   *  comes. */
   async kill(container: VipContainer): Promise<void> {
     await container.peer.kill();
     container.peer = await this.#serve(container.kernel, container.address, undefined);

@@ -1,8 +1,8 @@
 import { expect } from "chai";
 import type { LoadReport } from "./vip-load-protocol.ts";
 
-/** When a backend died, by the wall clock in milliseconds: what was under way then, or comes until all nodes know of it,
- *  may be lost with it. */
+/** When a backend died, by the wall clock in milliseconds: what was under way then, or comes until all nodes know of
+ *  it, may be lost with it. */
 export interface Death {
   readonly at: number;
 }
