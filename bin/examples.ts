@@ -16,6 +16,17 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     "dcos-net task ls --framework marathon --node 10.0.0.5",
     "dcos-net task ls --json | jq '.[] | select(.state == \"running\") | .name'",
   ],
+  "vip ls": ["dcos-net vip ls", "dcos-net vip ls --json | jq '.[] | select(.addresses[].kernel != \"ok\") | .vip'"],
+  "vip show": ["dcos-net vip show web.marathon", "dcos-net vip show 11.225.36.193:80 --json"],
+  "trace vip": [
+    "dcos-net trace vip web.marathon:80",
+    "dcos-net trace vip web.marathon.l4lb.thisdcos.directory --from 4711",
+    "dcos-net trace vip 11.225.36.193 --json | jq .broken",
+  ],
+  ping: ["dcos-net ping web.marathon", "dcos-net ping web.marathon:80 --count 20 --from /run/netns/web"],
+  "drain node": ["dcos-net drain node node-a", "dcos-net drain node node-a --off"],
+  "drain task": ["dcos-net drain task web.4f1c", "dcos-net drain task web.4f1c --off"],
+  "drain ls": ["dcos-net drain ls", "dcos-net drain ls --json"],
   facts: [
     "dcos-net facts",
     "dcos-net facts --kind assignment --json",

@@ -23,7 +23,7 @@ const RETRY_MS = 2000;
 /** Time between two times that workers are told the time, milliseconds. */
 const TIME_MS = 250;
 /** Names that one turn of the event loop publishes; queries are answered in between. */
-const PUBLISHED_AT_ONCE = 2000;
+const PUBLISHED_AT_ONCE = 1000;
 
 export type { Endpoint } from "./endpoint.ts";
 
@@ -61,8 +61,9 @@ export class DnsServer {
   readonly #stops: (() => void)[] = [];
   readonly #cancels = new Set<Cancel>();
   readonly #bound: Bound[] = [];
-  /** Names to publish, in the order in which they changed. */
-  readonly #due = new Set<Name>();
+  /** Names to publish, by change. */
+  readonly #due: Generator<Name>[] = [];
+  #publishing = false;
   readonly #cookies: ServerCookies;
   readonly #limit: RateLimit;
   #stopped = false;
@@ -99,9 +100,9 @@ export class DnsServer {
   }
 
   /** Makes what changed in the zones visible to the workers. Few names at once, many a part in each turn of the event
-   *  loop; until a name's turn has come, it is answered as it was. */
+   *  loop; until a name's turn has come, it is answered as it was. What changes meanwhile goes first. */
   publish(): void {
-    for (const name of this.#options.zones.settle()) this.#due.add(name);
+    this.#due.push(this.#options.zones.settle());
     this.#publishSome();
   }
 
@@ -119,13 +120,25 @@ export class DnsServer {
   }
 
   #publishSome(): void {
-    let left = PUBLISHED_AT_ONCE;
-    for (const name of this.#due) {
-      if (left-- === 0) break;
-      this.#due.delete(name);
+    for (let left = PUBLISHED_AT_ONCE; left > 0; left--) {
+      const name = this.#nextDue();
+      if (name === undefined) return;
       this.#table.put(name, this.#options.zones.get(name));
     }
-    if (this.#due.size > 0) this.#later(0, () => this.#publishSome());
+    if (this.#publishing) return;
+    this.#publishing = true;
+    this.#later(0, () => {
+      this.#publishing = false;
+      this.#publishSome();
+    });
+  }
+
+  #nextDue(): Name | undefined {
+    for (;;) {
+      const next = this.#due.at(-1)?.next();
+      if (next?.done !== true) return next?.value;
+      this.#due.pop();
+    }
   }
 
   #listen(endpoint: Endpoint, again: boolean): void {
