@@ -10,7 +10,7 @@ import { systemClock } from "../../lib/clock.ts";
 import type { Config } from "../config.ts";
 import type { Openers } from "./choose-dataplane.ts";
 
-/** Every data plane, the best first: see docs/decisions/006-choice-of-dataplane.md. */
+/** Every data plane, the best first: see docs/decisions/007-choice-of-dataplane.md. */
 export function openersOf(config: Config): Openers {
   const { l4lb_cgroup: cgroup, l4lb_bpf_dir: pins, l4lb_cni_dir: directory } = config;
   const socket = () => {
