@@ -19,6 +19,7 @@ const NUMBER = {
   socket: [41, 198],
   sendto: [44, 206],
   recvfrom: [45, 207],
+  connect: [42, 203],
   bind: [49, 200],
   getsockname: [51, 204],
   setsockopt: [54, 208],

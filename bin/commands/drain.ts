@@ -23,7 +23,8 @@ export function addDrain(program: Command, app: App): void {
       "after",
       `
 Connections that stand go on until they end, at most as long as the setting l4lb_drain_ms says; datagrams go elsewhere
-at once. A drain holds, also while agents restart, until it is called off with --off on the node where it was asked for.`,
+at once. A drain holds, also while agents restart, until it is called off with --off on the node where it was asked
+for.`,
     );
   const command = (name: string, argument: string) =>
     withApi(drain.command(`${name} <${argument}>`)).option("--off", "call it off");
