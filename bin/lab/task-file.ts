@@ -34,8 +34,8 @@ export function writeTaskFile(files: Files, directory: string, task: LabTask): v
   files.replace(taskPath(directory, task.container), `${JSON.stringify(definition, null, 2)}\n`, 0o644);
 }
 
-/** Tells the agent that a container is about to end, so that virtual IPs send no new connections to it; false when there
- *  was nothing to tell. */
+/** Tells the agent that a container is about to end, so that virtual IPs send no new connections to it; false when
+ *  there was nothing to tell. */
 export function endTaskFile(files: Files, directory: string, container: string): boolean {
   const bytes = files.read(taskPath(directory, container));
   if (bytes === undefined) return false;
