@@ -1,5 +1,6 @@
+import { equalIp } from "../lib/address.ts";
 import { NetError } from "../lib/error.ts";
-import type { Conntrack, Flow } from "./conntrack.ts";
+import type { Conntrack, Flow, FlowDestination } from "./conntrack.ts";
 import { describeOperation } from "./encode.ts";
 import { namedErrnoError } from "./errno.ts";
 import { addAddress, deleteAddress, ipv6Switched, reportAddress } from "./fake-address.ts";
@@ -118,11 +119,11 @@ export class FakeKernel implements Kernel {
     };
     this.conntrack = {
       list: (family) => stack.flows.filter((flow) => flow.source.family === family),
-      delete: (family, match) =>
+      delete: (family, match, only) =>
         this.doing(
           "conntrack",
           () => "delete tracked connections",
-          () => this.forgetFlows(family, match),
+          () => this.forgetFlows(family, (flow) => (only === undefined || isSentTo(flow, only)) && match(flow)),
         ),
     };
     this.ipvs = {
@@ -369,4 +370,10 @@ function endIfUnused(stack: FakeStack): void {
   if (mounted || stack.users > 0) return;
   stack.machine.stacks.delete(stack);
   for (const link of [...stack.links]) if (link.kind !== undefined) destroyLink(link);
+}
+
+function isSentTo({ protocol, destination, destinationPort }: Flow, only: FlowDestination): boolean {
+  return (
+    protocol === only.protocol && destinationPort === only.destinationPort && equalIp(destination, only.destination)
+  );
 }

@@ -21,6 +21,7 @@ const NUMBER = {
   recvfrom: [45, 207],
   connect: [42, 203],
   bind: [49, 200],
+  connect: [42, 203],
   getsockname: [51, 204],
   setsockopt: [54, 208],
   getsockopt: [55, 209],

@@ -44,22 +44,25 @@ const SCHEDULERS: readonly Scheduler[] = ["wlc", "rr", "sh", "mh"];
 export const SCHEDULER_SH = 2;
 export const SCHEDULER_MH = 3;
 
-/** A backend, and how it is chosen: who draws this slot takes it when a random number of 32 bits is at most
- *  `threshold`, and the slot `alias` otherwise (Walker's alias method). */
+/** A backend, and how it is chosen: a random number of 32 bits times the number of slots draws a slot by its upper
+ *  half. When its lower half is at most `threshold`, that backend is taken, and otherwise the one of the slot `alias`
+ *  (Walker's alias method). */
 export interface Slot {
   readonly backend: Backend;
   readonly threshold: number;
   readonly alias: number;
+  /** Connections that the programs have counted here, by drawing this slot. */
+  readonly total: bigint;
 }
 export const SLOT_KEY = { version: 0, index: 8, bytes: 16 } as const;
-export const SLOT_VALUE = { ip: 0, port: 16, weight: 18, threshold: 20, alias: 24, bytes: 28 } as const;
+export const SLOT_VALUE = { ip: 0, port: 16, weight: 18, threshold: 20, alias: 24, total: 32, bytes: 40 } as const;
 
 /** Entries of the table of a service with the scheduler `mh`, each the number of a slot in two bytes. A prime. */
 export const MH_ENTRIES = 1021;
 export const MH_BYTES = 2 * MH_ENTRIES;
 
-/** Connections of one service with one backend, as the programs count them. */
-export const COUNTER_VALUE = { total: 0, active: 8, bytes: 16 } as const;
+/** The weight of a member, and the connections that the programs have counted here, by affinity. */
+export const MEMBER_VALUE = { weight: 0, total: 8, bytes: 16 } as const;
 
 /** Of a socket: its pair, then the cookie of its network namespace. */
 export const CONNECTION_VALUE = { pair: 0, netns: PAIR_BYTES, bytes: PAIR_BYTES + 8 } as const;
@@ -72,7 +75,7 @@ export const REMEMBERED_VALUE = { endpoint: 0, time: 24, bytes: 32 } as const;
 /** How much the maps can hold. Memory is taken as elements come, but for those that make room by themselves. */
 const SERVICES_MAX = 65_536;
 const BACKENDS_MAX = 262_144;
-const CONNECTIONS_MAX = 262_144;
+const CONNECTIONS_MAX = 65_536;
 const REMEMBERED_MAX = 32_768;
 
 /** Names of the maps, which are those of their pins too. */
@@ -83,8 +86,7 @@ export type MapName = keyof typeof MAPS;
  *  - `services` by endpoint
  *  - `slots` by version and number
  *  - `tables` by version: for the scheduler `mh`
- *  - `members` by pair: the weight; who is not in here is no backend any more
- *  - `counters` by pair
+ *  - `members` by pair: who is not in here is no backend any more
  *  - `connections` by socket cookie: connected sockets, TCP and UDP
  *  - `flows` by service and socket cookie: the backend of an unconnected UDP socket
  *  - `replies` by backend and socket cookie: the service that answers of this backend seem to come from
@@ -95,8 +97,7 @@ export const MAPS = {
   services: map("services", "hash", ENDPOINT_BYTES, SERVICE_VALUE.bytes, SERVICES_MAX),
   slots: map("slots", "hash", SLOT_KEY.bytes, SLOT_VALUE.bytes, BACKENDS_MAX),
   tables: map("tables", "hash", VERSION_BYTES, MH_BYTES, SERVICES_MAX),
-  members: map("members", "hash", PAIR_BYTES, 4, BACKENDS_MAX),
-  counters: map("counters", "hash", PAIR_BYTES, COUNTER_VALUE.bytes, BACKENDS_MAX),
+  members: map("members", "hash", PAIR_BYTES, MEMBER_VALUE.bytes, BACKENDS_MAX),
   connections: map("connections", "hash", 8, CONNECTION_VALUE.bytes, CONNECTIONS_MAX),
   flows: map("flows", "lru-hash", OWNED_KEY.bytes, REMEMBERED_VALUE.bytes, REMEMBERED_MAX),
   replies: map("replies", "lru-hash", OWNED_KEY.bytes, REMEMBERED_VALUE.bytes, REMEMBERED_MAX),
@@ -131,7 +132,7 @@ export function numberKey(number: bigint): Uint8Array {
   return written(8, (view) => view.setBigUint64(0, number, true));
 }
 
-/** A weight, or a number of services. */
+/** A number of 32 bits. */
 export function numberValue(number: number): Uint8Array {
   return written(4, (view) => view.setUint32(0, number, true));
 }
@@ -176,12 +177,13 @@ export function writeService(view: DataView, offset: number, value: ServiceValue
   view.setUint32(offset + SERVICE_VALUE.affinity, value.affinity, true);
 }
 
-export function writeSlot(view: DataView, offset: number, { backend, threshold, alias }: Slot): void {
+export function writeSlot(view: DataView, offset: number, { backend, threshold, alias, total }: Slot): void {
   writeAddress(view, offset + SLOT_VALUE.ip, backend.ip);
   view.setUint16(offset + SLOT_VALUE.port, backend.port, false);
   view.setUint16(offset + SLOT_VALUE.weight, backend.weight, true);
   view.setUint32(offset + SLOT_VALUE.threshold, threshold, true);
   view.setUint32(offset + SLOT_VALUE.alias, alias, true);
+  view.setBigUint64(offset + SLOT_VALUE.total, total, true);
 }
 
 /** Not by way of lib/address.ts, which goes byte by byte: there are tens of thousands of addresses. */
@@ -226,6 +228,7 @@ export function slotAt(view: DataView, offset: number): Slot {
     },
     threshold: view.getUint32(offset + SLOT_VALUE.threshold, true),
     alias: view.getUint32(offset + SLOT_VALUE.alias, true),
+    total: view.getBigUint64(offset + SLOT_VALUE.total, true),
   };
 }
 

@@ -30,14 +30,9 @@ export class ProgramWriter extends BpfAssembler {
     return this.arguments(name, key).call("map_lookup_elem");
   }
 
-  /** The same with a key that `address` points to. */
-  lookUpAt(name: MapName, address: Register): this {
-    return this.move("r2", address).map("r1", this.maps[name]).call("map_lookup_elem");
-  }
-
-  update(name: MapName, key: number, value: number, flags = BPF_ANY): this {
+  update(name: MapName, key: number, value: number): this {
     this.arguments(name, key).move("r3", "r10").compute("add", "r3", value);
-    return this.move("r4", flags).call("map_update_elem");
+    return this.move("r4", BPF_ANY).call("map_update_elem");
   }
 
   remove(name: MapName, key: number): this {

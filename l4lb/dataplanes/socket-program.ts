@@ -2,8 +2,8 @@ import type { CgroupHook } from "../../kernel/bpf-program.ts";
 import type { Family } from "../../lib/address.ts";
 import {
   CONNECTION_VALUE,
-  COUNTER_VALUE,
   ENDPOINT_BYTES,
+  MEMBER_VALUE,
   MH_ENTRIES,
   OWNED_KEY,
   PORT_AT,
@@ -39,12 +39,10 @@ const REMEMBERED = -112;
 const REPLY = -144;
 const SLOT = -160;
 const COOKIE = -168;
-const COUNTER = -184;
 
 const ALLOW = 1;
 const REFUSE = 0;
 const ECONNREFUSED = 111;
-const BPF_NOEXIST = 1;
 /** How often a call chooses anew because the service was changed at that moment. */
 const TRIES = 4;
 const NS_PER_SECOND = 1_000_000_000;
@@ -61,15 +59,15 @@ export function socketProgram(hook: CgroupHook, options: ProgramOptions): Uint8A
 
 /** connect and sendmsg: the destination becomes a backend of the service that it names.
  *
- *  r7 is the service's value, r8 the random number, r9 how many tries are left. What is decided is noted in the maps
- *  first; then the service is looked at again, and when it is another version by now, all is decided anew. So whoever
- *  changes a service and then looks through `connections` finds everybody who has gone by the old version. */
+ *  r7 is the service's value, r8 the random number and then the counter of the choice, r9 how many tries are left. What
+ *  is decided is noted in the maps first; then the service is looked at again, and when it is another version by now,
+ *  all is decided anew. So whoever changes a service and then looks through `connections` finds everybody who has gone
+ *  by the old version. */
 function choiceProgram(writer: ProgramWriter, family: Family, call: "connect" | "sendmsg", setsError: boolean) {
   destination(writer, family);
   writer.socketCookie(COOKIE);
   writer.move("r1", "r6").call("get_netns_cookie").store(8, "r10", NETNS, "r0");
   writer.copy("r10", OWNED, "r10", PAIR, ENDPOINT_BYTES).zeros(OWNED + ENDPOINT_BYTES, 4);
-  if (call === "connect") forget(writer);
   writer.move("r9", TRIES);
   writer.label("again").lookUp("services", PAIR).jumpIf("r0", "==", 0, "no service");
   writer
@@ -89,8 +87,7 @@ function choiceProgram(writer: ProgramWriter, family: Family, call: "connect" | 
   writer.label("refuse");
   if (setsError) writer.move("r1", -ECONNREFUSED).call("set_retval");
   writer.finishWith(REFUSE);
-  writer.label("count");
-  count(writer, call);
+  writer.label("count").move("r1", 1).atomicAdd("r8", 0, "r1");
   writer.label("rewrite").rewrite(family, "r10", BACKEND);
   writer.label("allow").finishWith(ALLOW);
   noService(writer, call);
@@ -114,14 +111,6 @@ function noService(writer: ProgramWriter, call: "connect" | "sendmsg"): void {
     writer.load(1, "r1", "r10", PAIR + PROTOCOL_AT).jumpIf("r1", "==", PROTOCOL.udp, "allow");
   }
   writer.jump("refuse");
-}
-
-/** The socket was connected before, or tried to be: that doesn't count any more. */
-function forget(writer: ProgramWriter): void {
-  writer.lookUp("connections", COOKIE).jumpIf("r0", "==", 0, "forgotten");
-  writer.lookUpAt("counters", "r0").jumpIf("r0", "==", 0, "uncounted");
-  writer.move("r1", -1).atomicAdd("r0", COUNTER_VALUE.active, "r1");
-  writer.label("uncounted").remove("connections", COOKIE).label("forgotten");
 }
 
 /** An unconnected UDP socket goes on with the backend that it has for the service, as long as that is one. */
@@ -148,29 +137,28 @@ function keepAffinity(writer: ProgramWriter): void {
   writer.jumpIf("r0", ">", "r1", "choose");
   writer.copy("r10", BACKEND, "r8", REMEMBERED_VALUE.endpoint, ENDPOINT_BYTES);
   writer.lookUp("members", PAIR).jumpIf("r0", "==", 0, "choose");
-  writer.load(4, "r1", "r0", 0).jumpIf("r1", "!=", 0, "chosen");
+  writer.move("r8", "r0").compute("add", "r8", MEMBER_VALUE.total);
+  writer.load(4, "r1", "r0", MEMBER_VALUE.weight).jumpIf("r1", "!=", 0, "chosen");
 }
 
-/** Chooses a slot: by two random numbers, or by numbers made of the client. */
+/** Chooses a slot: by a random number, or by one made of the client. */
 function choose(writer: ProgramWriter): void {
   writer.label("choose").load(4, "r1", "r7", SERVICE_VALUE.choices).jumpIf("r1", "==", 0, "undo");
   writer.zeros(SLOT + SLOT_KEY.index, 8);
   writer.load(4, "r1", "r7", SERVICE_VALUE.scheduler).jumpIf("r1", ">=", SCHEDULER_SH, "by client");
-  writer.call("get_prandom_u32").move("r8", "r0").compute("lsh", "r8", 32);
-  writer.call("get_prandom_u32").compute32("mov", "r0", "r0").compute("or", "r8", "r0").jump("slot");
-  writer.label("by client").load(8, "r8", "r10", NETNS).mix();
+  writer.call("get_prandom_u32").compute32("mov", "r8", "r0").jump("slot");
+  writer.label("by client").load(8, "r8", "r10", NETNS).mix().compute("rsh", "r8", 32);
   writer.load(4, "r1", "r7", SERVICE_VALUE.scheduler).jumpIf("r1", "!=", SCHEDULER_MH, "slot");
   writer.lookUp("tables", SLOT).jumpIf("r0", "==", 0, "changed");
   // By multiplication, because the verifier doesn't see how far a remainder can go.
-  writer.compute("rsh", "r8", 32).compute("mul", "r8", MH_ENTRIES).compute("rsh", "r8", 32);
-  writer.compute("lsh", "r8", 1).compute("add", "r0", "r8");
+  writer.compute("mul", "r8", MH_ENTRIES).compute("rsh", "r8", 32).compute("lsh", "r8", 1).compute("add", "r0", "r8");
   writer
     .load(2, "r1", "r0", 0)
     .store(4, "r10", SLOT + SLOT_KEY.index, "r1")
     .jump("only slot");
-  writer.label("slot").move("r1", "r8").compute("rsh", "r1", 32).load(4, "r2", "r7", SERVICE_VALUE.choices);
+  writer.label("slot").load(4, "r1", "r7", SERVICE_VALUE.choices).compute("mul", "r8", "r1");
   writer
-    .compute("mul", "r1", "r2")
+    .move("r1", "r8")
     .compute("rsh", "r1", 32)
     .store(4, "r10", SLOT + SLOT_KEY.index, "r1");
   writer.lookUp("slots", SLOT).jumpIf("r0", "==", 0, "changed");
@@ -179,6 +167,7 @@ function choose(writer: ProgramWriter): void {
   writer.label("only slot").lookUp("slots", SLOT).jumpIf("r0", "==", 0, "changed");
   writer.label("found").copy("r10", BACKEND, "r0", SLOT_VALUE.ip, 16);
   writer.load(2, "r1", "r0", SLOT_VALUE.port).store(2, "r10", BACKEND + PORT_AT, "r1");
+  writer.move("r8", "r0").compute("add", "r8", SLOT_VALUE.total);
   writer.label("chosen");
 }
 
@@ -206,14 +195,6 @@ function replyKey(writer: ProgramWriter): void {
   writer.load(8, "r1", "r10", COOKIE).store(8, "r10", REPLY + OWNED_KEY.cookie, "r1");
 }
 
-function count(writer: ProgramWriter, call: "connect" | "sendmsg"): void {
-  writer.lookUp("counters", PAIR).jumpIf("r0", "!=", 0, "counted");
-  writer.zeros(COUNTER, COUNTER_VALUE.bytes).update("counters", PAIR, COUNTER, BPF_NOEXIST);
-  writer.lookUp("counters", PAIR).jumpIf("r0", "==", 0, "rewrite");
-  writer.label("counted").move("r1", 1).atomicAdd("r0", COUNTER_VALUE.total, "r1");
-  if (call === "connect") writer.atomicAdd("r0", COUNTER_VALUE.active, "r1");
-}
-
 /** recvmsg: an answer of a backend seems to come from the service that it was asked as. */
 function replyProgram(writer: ProgramWriter, family: Family): Uint8Array {
   writer
@@ -239,11 +220,9 @@ function peerProgram(writer: ProgramWriter, family: Family): Uint8Array {
   return writer.label("allow").finishWith(ALLOW).finish();
 }
 
-/** A socket is closed: its connection counts no more. */
+/** A socket is closed: it has no connection any more. */
 function releaseProgram(writer: ProgramWriter): Uint8Array {
   writer.move("r6", "r1").socketCookie(COOKIE).lookUp("connections", COOKIE).jumpIf("r0", "==", 0, "allow");
-  writer.lookUpAt("counters", "r0").jumpIf("r0", "==", 0, "uncounted");
-  writer.move("r1", -1).atomicAdd("r0", COUNTER_VALUE.active, "r1");
-  writer.label("uncounted").remove("connections", COOKIE);
+  writer.remove("connections", COOKIE);
   return writer.label("allow").finishWith(ALLOW).finish();
 }

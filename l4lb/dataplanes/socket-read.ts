@@ -1,19 +1,18 @@
 import { compareIp } from "../../lib/address.ts";
 import type { BackendCounters, ServiceCounters } from "../dataplane.ts";
-import { type Backend, compareBackends, type Service, serviceName } from "../service.ts";
-import { maglevTable, slotsOf } from "./socket-choice.ts";
+import { type Backend, compareBackends, type Service } from "../service.ts";
+import { maglevTable, type NewSlot, slotsOf } from "./socket-choice.ts";
 import { MapDump, pairName, slotPlaces } from "./socket-dump.ts";
 import type { SocketMaps } from "./socket-foundation.ts";
 import {
-  COUNTER_VALUE,
   ENDPOINT_BYTES,
   endpointAt,
+  MEMBER_VALUE,
   numberKey,
   PAIR_BYTES,
   SERVICE_VALUE,
   type ServiceValue,
   SLOT_VALUE,
-  type Slot,
   serviceAt,
   slotAt,
 } from "./socket-layout.ts";
@@ -52,14 +51,13 @@ export function readServices(maps: SocketMaps): Service[] {
 
 /** In ascending order; undefined when what belongs to the service isn't what we would write for it. */
 function backendsOf(service: string, value: ServiceValue, contents: Contents): Backend[] | undefined {
-  const present = new Map<number, Slot>();
+  const present = new Map<number, NewSlot>();
   const places = contents.places.get(value.version) ?? new Map<number, number>();
   if (places.size !== value.backends) return undefined;
   for (const [number, place] of places) {
     const slot = slotAt(contents.slots.values, place * SLOT_VALUE.bytes);
     const member = contents.members.place(pairName(service, contents.slots, place));
-    if (member === undefined || contents.members.values.getUint32(member * 4, true) !== slot.backend.weight)
-      return undefined;
+    if (member === undefined || weightAt(contents.members, member) !== slot.backend.weight) return undefined;
     present.set(number, slot);
   }
   const backends = [...present.values()].map(({ backend }) => backend).sort(compareBackends);
@@ -76,7 +74,11 @@ function hasTable(version: bigint, chosen: readonly Backend[], { tables }: Conte
   return place !== undefined && tables.valueDigits(place) === new Uint8Array(maglevTable(chosen).buffer).toHex();
 }
 
-function equalSlots(a: Slot, b: Slot | undefined): boolean {
+function weightAt({ values }: MapDump, place: number): number {
+  return values.getUint32(place * MEMBER_VALUE.bytes + MEMBER_VALUE.weight, true);
+}
+
+function equalSlots(a: NewSlot, b: NewSlot | undefined): boolean {
   return (
     b !== undefined &&
     a.threshold === b.threshold &&
@@ -86,33 +88,42 @@ function equalSlots(a: Slot, b: Slot | undefined): boolean {
   );
 }
 
-/** What the programs have counted, for every backend that there is. Unconnected UDP sockets have no end that we could
- *  see, so the number of connections of UDP services is unknown. */
+/** What the programs have counted, for every backend that there is, and the connections that there are now. Unconnected
+ *  UDP sockets have no end that we could see, so the number of connections of UDP services is unknown. */
 export function readCounters(maps: SocketMaps): ServiceCounters[] {
-  const counted = new MapDump(maps.counters);
+  const services = new MapDump(maps.services);
+  const slots = new MapDump(maps.slots);
   const members = new MapDump(maps.members);
-  const services = new Map<string, { key: ServiceCounters["key"]; backends: BackendCounters[] }>();
-  for (let place = 0; place < members.count; place++) {
-    const key = endpointAt(members.keys, place * PAIR_BYTES);
-    const backend = endpointAt(members.keys, place * PAIR_BYTES + ENDPOINT_BYTES);
-    if (key === undefined || backend === undefined) continue;
-    const service = serviceName(key);
-    const entry = services.get(service) ?? { key, backends: [] };
-    services.set(service, entry);
-    const { ip, port } = backend;
-    const { total, active } = countAt(counted, counted.place(members.name(place)));
-    entry.backends.push({ ip, port, total, ...(key.protocol === "tcp" ? { active } : {}) });
+  const places = slotPlaces(slots);
+  const active = activeByPair(maps);
+  const counters: ServiceCounters[] = [];
+  for (let place = 0; place < services.count; place++) {
+    const key = endpointAt(services.keys, place * ENDPOINT_BYTES);
+    const value = serviceAt(services.values, place * SERVICE_VALUE.bytes);
+    if (key === undefined || value === undefined) continue;
+    const backends: BackendCounters[] = [];
+    for (const slot of places.get(value.version)?.values() ?? []) {
+      const pair = pairName(services.name(place), slots, slot);
+      const { backend, total } = slotAt(slots.values, slot * SLOT_VALUE.bytes);
+      const { ip, port } = backend;
+      const connections = key.protocol === "tcp" ? { active: active.get(pair) ?? 0 } : {};
+      backends.push({ ip, port, total: Number(total + totalAt(members, members.place(pair))), ...connections });
+    }
+    counters.push({ key, backends: backends.sort((a, b) => compareIp(a.ip, b.ip) || a.port - b.port) });
   }
-  for (const { backends } of services.values()) backends.sort((a, b) => compareIp(a.ip, b.ip) || a.port - b.port);
-  return [...services.values()];
+  return counters;
 }
 
-function countAt({ values }: MapDump, place: number | undefined): { readonly total: number; readonly active: number } {
-  if (place === undefined) return { total: 0, active: 0 };
-  const offset = place * COUNTER_VALUE.bytes;
-  const active = Number(values.getBigInt64(offset + COUNTER_VALUE.active, true));
-  return {
-    total: Number(values.getBigUint64(offset + COUNTER_VALUE.total, true)),
-    active: Math.max(0, active),
-  };
+function totalAt({ values }: MapDump, place: number | undefined): bigint {
+  return place === undefined ? 0n : values.getBigUint64(place * MEMBER_VALUE.bytes + MEMBER_VALUE.total, true);
+}
+
+function activeByPair(maps: SocketMaps): ReadonlyMap<string, number> {
+  const connections = new MapDump(maps.connections);
+  const active = new Map<string, number>();
+  for (let place = 0; place < connections.count; place++) {
+    const pair = connections.valueDigits(place, PAIR_BYTES);
+    active.set(pair, (active.get(pair) ?? 0) + 1);
+  }
+  return active;
 }

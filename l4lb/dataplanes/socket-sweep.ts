@@ -37,8 +37,6 @@ export function sweep(maps: SocketMaps, brokenBefore: ReadonlySet<string>): Swep
     drop(maps.slots, slots, isStray),
     drop(maps.tables, new MapDump(maps.tables), isStray),
   ];
-  // A program may count once more for a backend that is being deleted: that is nobody's fault.
-  drop(maps.counters, new MapDump(maps.counters), (pair) => members.place(pair) === undefined);
   const repaired = dropped.includes(true) ? ["leftovers in BPF maps"] : [];
   if (countAddresses(maps)) repaired.push("BPF map addresses");
   return { repaired, broken: new Set([...broken].filter((service) => !brokenBefore.has(service))) };

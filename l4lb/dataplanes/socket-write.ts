@@ -2,12 +2,13 @@ import { formatIp, type Ip } from "../../lib/address.ts";
 import { NetError } from "../../lib/error.ts";
 import type { Change } from "../dataplane.ts";
 import { type Backend, backendName, type Service, type ServiceKey, serviceName } from "../service.ts";
+import { checkService } from "./check-service.ts";
 import { maglevTable, slotsOf } from "./socket-choice.ts";
 import type { SocketMaps } from "./socket-foundation.ts";
 import {
   addressKey,
-  COUNTER_VALUE,
   isMapped,
+  MEMBER_VALUE,
   pairKey,
   type ServiceValue,
   serviceAt,
@@ -30,8 +31,8 @@ interface Step {
   /** It may be there in a form that isn't ours. */
   readonly exists: boolean;
   readonly present: ServiceValue | undefined;
-  /** Of the present version, as far as they are there. */
-  readonly before: readonly Backend[];
+  /** Of the present version, as far as they are there: with the connections that they have had. */
+  readonly before: readonly (Backend & { readonly total: bigint })[];
   readonly wanted: Service | undefined;
 }
 
@@ -78,14 +79,16 @@ function endOfRun(changes: readonly Change[], start: number): number {
 function refusalOf(change: Change): NetError | undefined {
   if (change.do !== "put") return undefined;
   const { service } = change;
-  const tried = `balance ${serviceName(service)}`;
-  const stranger = service.backends.find(({ ip }) => ip.family !== service.ip.family);
-  if (stranger !== undefined) {
-    return new NetError("invalid", { tried, said: `its backend ${backendName(stranger)} is of the other family` });
+  try {
+    checkService(service);
+  } catch (error) {
+    if (error instanceof NetError) return error;
+    throw error;
   }
   const mapped = [service, ...service.backends].find(({ ip }) => isMapped(ip));
   if (mapped === undefined) return undefined;
-  return new NetError("invalid", { tried, said: `${formatIp(mapped.ip)} is an IPv4 address in IPv6 form` });
+  const said = `${formatIp(mapped.ip)} is an IPv4 address in IPv6 form`;
+  return new NetError("invalid", { tried: `balance ${serviceName(service)}`, said });
 }
 
 function stepOf(maps: SocketMaps, change: Change, index: number): Step {
@@ -93,12 +96,20 @@ function stepOf(maps: SocketMaps, change: Change, index: number): Step {
   const key = change.do === "put" ? change.service : change.key;
   const value = maps.services.get(serviceKey(key));
   const present = value && serviceAt(new DataView(value.buffer), 0);
-  const before: Backend[] = [];
+  const before: Step["before"][number][] = [];
   for (let number = 0; number < (present?.backends ?? 0); number++) {
     const slot = maps.slots.get(slotKey(present?.version ?? 0n, number));
-    if (slot !== undefined) before.push(slotAt(new DataView(slot.buffer), 0).backend);
+    if (slot === undefined) continue;
+    const { backend, total } = slotAt(new DataView(slot.buffer), 0);
+    before.push({ ...backend, total: total + totalOf(maps, key, backend) });
   }
   return { index, key, exists: value !== undefined, present, before, wanted };
+}
+
+/** What a member has counted itself. */
+function totalOf(maps: SocketMaps, key: ServiceKey, backend: Backend): bigint {
+  const value = maps.members.get(pairKey(key, backend));
+  return value === undefined ? 0n : new DataView(value.buffer).getBigUint64(MEMBER_VALUE.total, true);
 }
 
 /** Gives the numbers of the changes that took a backend from connections. */
@@ -124,7 +135,7 @@ function writeRun(maps: SocketMaps, steps: readonly Step[], outcome: (Error | un
     const failed = outcome[step.index] !== undefined;
     const value = values.get(step);
     if (failed && value !== undefined) takeBack(writes, step, value);
-    return !failed && deleteBefore(maps, writes, step);
+    return !failed && deleteBefore(writes, step);
   });
   writes.flush();
   return bereft.map(({ index }) => index);
@@ -142,16 +153,18 @@ function takeVersions(maps: SocketMaps, count: number): bigint {
 }
 
 /** Writes what a service needs under a new version. Who is a member already stays one without interruption: the kernel
- *  puts the new element before the old one. */
+ *  puts the new element before the old one. What has been counted goes on in the new slots. */
 function writeBackends(
   writes: MapWrites,
-  { index, key }: Step,
+  { index, key, before }: Step,
   { backends, scheduler, affinity }: Service,
   version: bigint,
 ): ServiceValue {
   for (const backend of backends) writes.set("members", index, pairOf(key, backend), numberOf(backend.weight));
+  const totals = new Map(before.map((backend) => [backendName(backend), backend.total]));
   for (const [number, slot] of slotsOf(backends).entries()) {
-    writes.set("slots", index, slotOf(version, number), atOffset(writeSlot, slot));
+    const total = totals.get(backendName(slot.backend)) ?? 0n;
+    writes.set("slots", index, slotOf(version, number), atOffset(writeSlot, { ...slot, total }));
   }
   const chosen = backends.filter(({ weight }) => weight > 0);
   if (scheduler === "mh" && chosen.length > 0) {
@@ -191,21 +204,15 @@ function countAt(value: Uint8Array | undefined): number {
   return value === undefined ? 0 : new DataView(value.buffer).getUint32(0, true);
 }
 
-/** Deletes what the service named before the change. True when one of the backends that are gone has connections. */
-function deleteBefore(maps: SocketMaps, writes: MapWrites, { key, present, before, wanted }: Step): boolean {
+/** Deletes what the service named before the change. True when one of the backends that are gone may have connections:
+ *  it has had some. */
+function deleteBefore(writes: MapWrites, { key, present, before, wanted }: Step): boolean {
   if (present === undefined) return false;
   deleteVersion(writes, present);
   const staying = new Set(wanted?.backends.map(backendName));
-  let bereft = false;
-  for (const backend of before) {
-    if (staying.has(backendName(backend))) continue;
-    writes.delete("members", pairOf(key, backend));
-    const counter = maps.counters.get(pairKey(key, backend));
-    if (counter === undefined) continue;
-    writes.delete("counters", pairOf(key, backend));
-    if (new DataView(counter.buffer).getBigInt64(COUNTER_VALUE.active, true) > 0n) bereft = true;
-  }
-  return bereft;
+  const gone = before.filter((backend) => !staying.has(backendName(backend)));
+  for (const backend of gone) writes.delete("members", pairOf(key, backend));
+  return gone.some(({ total }) => total > 0n);
 }
 
 /** Deletes what a change wrote that the kernel has not taken whole. */

@@ -4,6 +4,7 @@ import { readAttributes } from "../../kernel/attribute.ts";
 import { flowOf } from "../../kernel/conntrack-linux.ts";
 import { encodeCommands } from "../../kernel/nft-batch.ts";
 import { decodeElements } from "../../kernel/nft-dump.ts";
+import { readRawElements } from "../../kernel/nft-elements.ts";
 import {
   concatenationNumber,
   fieldTypesNamed,
@@ -61,6 +62,16 @@ describe("nftables and connection tracking under random input", () => {
         for (const element of decoded(() => decodeElements(message, kind)) ?? []) {
           expect(element.key).to.be.an("array");
         }
+      }),
+      RUNS,
+    );
+  });
+
+  it("elements in the kernel's form are digits or a NetError", () => {
+    fc.assert(
+      fc.property(attributes, (list) => {
+        const payload = Uint8Array.from([0, 0, 0, 0, ...encoded(3, list, 0)]);
+        for (const { key } of decoded(() => readRawElements(payload)) ?? []) expect(key).to.match(/^([0-9a-f]{2})*$/);
       }),
       RUNS,
     );

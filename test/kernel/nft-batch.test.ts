@@ -4,6 +4,7 @@ import { macSpoofEntry } from "../../cni/macspoof.ts";
 import { masqueradeEntries } from "../../cni/masquerade.ts";
 import { hostPortsEntries } from "../../cni/portmap-rules.ts";
 import { encodeCommands } from "../../kernel/nft-batch.ts";
+import { type Growth, tableRepair } from "../../l4lb/dataplanes/nftables-table.ts";
 import { parseIp, parsePrefix } from "../../lib/address.ts";
 import { needsRoot } from "../support/needs-root.ts";
 import { type FirewallNetwork, openFirewallNetwork, ruleset } from "./firewall-network.ts";
@@ -39,6 +40,17 @@ function everyEntry(): FirewallEntry[] {
   ];
 }
 
+/** The rules for virtual IPs that look into a map, on a table that has grown. */
+function vipCommands(): string[] {
+  const growth = ([4, 6] as const).flatMap((family): Growth[] => [
+    { kind: "random", family, number: 3 },
+    { kind: "hash", family, number: 251 },
+    // nft 1.0.6 ends itself at the rules that note an IPv6 client.
+    ...(family === 4 ? ([{ kind: "affine", family, number: 300 }] as const) : []),
+  ]);
+  return tableRepair(undefined, growth).transactions.flat();
+}
+
 describe("commands encoded for the kernel directly", function () {
   this.timeout(20_000);
   let net: FirewallNetwork;
@@ -61,6 +73,21 @@ describe("commands encoded for the kernel directly", function () {
     );
     expect(told.stderr.toString()).to.equal("");
     expect(ruleset(net.host)).to.equal(ruleset(net.outside)).and.include("dnat ip to");
+  });
+
+  it("make the same rules for virtual IPs as nft makes of their text", () => {
+    const commands = vipCommands();
+    const sets = commands.filter((command) => !command.startsWith("add rule"));
+    const rules = commands.filter((command) => command.startsWith("add rule"));
+    const encoded = rules.filter((rule) => encodeCommands([rule], () => undefined) !== undefined);
+    expect(encoded.length).to.be.greaterThan(10);
+    net.host.nftables.run(sets);
+    for (const rule of rules) net.host.nftables.run([rule]);
+    const nft = Bun.which("nft") ?? "";
+    const text = `${commands.join("\n")}\n`;
+    const told = net.outside.enter(() => Bun.spawnSync([nft, "-f", "-"], { stdin: new TextEncoder().encode(text) }));
+    expect(told.stderr.toString()).to.equal("");
+    expect(ruleset(net.host)).to.equal(ruleset(net.outside)).and.include("numgen random mod 3 map @random6_3");
   });
 
   it("add to and remove from what nft has made", () => {

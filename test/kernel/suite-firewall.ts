@@ -202,7 +202,9 @@ export function firewallCases(current: () => Fixture): void {
     });
     const to5353 = ({ destinationPort }: { readonly destinationPort: number }) => destinationPort === 5353;
     expect(kernel.conntrack.delete(6, () => true)).to.equal(0);
-    expect(kernel.conntrack.delete(4, to5353)).to.equal(1);
+    const only = (destinationPort: number) => ({ protocol: UDP, destination: local, destinationPort });
+    expect(kernel.conntrack.delete(4, to5353, only(5354)), "of flows to another port").to.equal(0);
+    expect(kernel.conntrack.delete(4, to5353, only(5353))).to.equal(1);
     expect(kernel.conntrack.delete(4, to5353)).to.equal(0);
     expect(ports().map(({ destinationPort }) => destinationPort)).to.deep.equal([5354]);
   });

@@ -5,6 +5,7 @@ import { firewallCases } from "./suite-firewall.ts";
 import { linkCases } from "./suite-link.ts";
 import { namespaceCases } from "./suite-namespace.ts";
 import { neighborCases } from "./suite-neighbor.ts";
+import { rawElementCases } from "./suite-raw-elements.ts";
 import { routeCases } from "./suite-route.ts";
 
 /** What every kernel must do, Linux and the one in memory: the same cases on both. `open` gives a fresh empty
@@ -29,4 +30,5 @@ export function kernelSuite(open: () => Fixture): void {
   describe("batches", () => attemptCases(current));
   describe("namespaces and settings", () => namespaceCases(current));
   describe("nftables and connection tracking", () => firewallCases(current));
+  describe("elements of sets in their own form", () => rawElementCases(current));
 }

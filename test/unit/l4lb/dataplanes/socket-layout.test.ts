@@ -51,7 +51,7 @@ describe("bytes that the programs on sockets share", () => {
         expect(endpointAt(viewOf(pair), ENDPOINT_BYTES)).to.deep.equal({ ...service, ip: address, port: number });
         writeService(space, 8, kept);
         expect(serviceAt(space, 8)).to.deep.equal(kept);
-        const slot = { backend: target, threshold, alias };
+        const slot = { backend: target, threshold, alias, total: kept.version };
         writeSlot(space, 16, slot);
         expect(slotAt(space, 16)).to.deep.equal(slot);
       }),
