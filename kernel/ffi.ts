@@ -19,7 +19,6 @@ const NUMBER = {
   socket: [41, 198],
   sendto: [44, 206],
   recvfrom: [45, 207],
-  connect: [42, 203],
   bind: [49, 200],
   connect: [42, 203],
   getsockname: [51, 204],
