@@ -19,10 +19,10 @@ export interface SocketPlaces {
   readonly folder: string;
 }
 
-/** The places for a node: all processes, and the usual BPF file system. Control groups of version 2 are mounted for
- *  ourselves when the node has not done so. */
-export function nodeSocketPlaces(): SocketPlaces {
-  return { cgroup: cgroupRoot(OWN_CGROUPS), bpffs: "/sys/fs/bpf", folder: "dcos-net/l4lb" };
+/** The control group of all processes of the node. Control groups of version 2 are mounted for ourselves when the node
+ *  has not done so. */
+export function nodeCgroup(): string {
+  return cgroupRoot(OWN_CGROUPS);
 }
 
 const OWN_CGROUPS = "/run/dcos-net/cgroup2";
@@ -64,7 +64,8 @@ export class SocketFoundation {
     return this.#maps;
   }
 
-  /** Makes what is missing or wrong, and names it. */
+  /** Makes what is missing or wrong, and names it. When it fails, all goes that was not there before, so that nobody is
+   *  served by half of the programs. */
   prepare(): string[] {
     const cgroup = linuxFiles.stat(this.places.cgroup)?.inode;
     if (cgroup === undefined) {
@@ -76,10 +77,13 @@ export class SocketFoundation {
     }
     const { bpffs } = this.places;
     const made = mountBpfFilesystem(bpffs) ? [`BPF file system ${bpffs}`] : [];
-    linuxFiles.makeDirectory(this.#folder("maps"), 0o700);
-    linuxFiles.makeDirectory(this.#folder("links"), 0o700);
-    const maps = this.#prepareMaps(made);
-    for (const hook of HOOKS) this.#prepareLink(hook, maps, cgroup, made);
+    const isNew = linuxFiles.stat(this.#pins) === undefined;
+    try {
+      this.#prepareAll(cgroup, made);
+    } catch (error) {
+      if (isNew) this.remove();
+      throw error;
+    }
     return made;
   }
 
@@ -103,6 +107,13 @@ export class SocketFoundation {
     for (const link of this.#links.values()) link.close();
     this.#maps = undefined;
     this.#links.clear();
+  }
+
+  #prepareAll(cgroup: bigint, made: string[]): void {
+    linuxFiles.makeDirectory(this.#folder("maps"), 0o700);
+    linuxFiles.makeDirectory(this.#folder("links"), 0o700);
+    const maps = this.#prepareMaps(made);
+    for (const hook of HOOKS) this.#prepareLink(hook, maps, cgroup, made);
   }
 
   #folder(name: "maps" | "links"): string {

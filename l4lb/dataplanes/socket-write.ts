@@ -2,6 +2,7 @@ import { formatIp, type Ip } from "../../lib/address.ts";
 import { NetError } from "../../lib/error.ts";
 import type { Change } from "../dataplane.ts";
 import { type Backend, backendName, type Service, type ServiceKey, serviceName } from "../service.ts";
+import { checkService } from "./check-service.ts";
 import { maglevTable, slotsOf } from "./socket-choice.ts";
 import type { SocketMaps } from "./socket-foundation.ts";
 import {
@@ -78,14 +79,16 @@ function endOfRun(changes: readonly Change[], start: number): number {
 function refusalOf(change: Change): NetError | undefined {
   if (change.do !== "put") return undefined;
   const { service } = change;
-  const tried = `balance ${serviceName(service)}`;
-  const stranger = service.backends.find(({ ip }) => ip.family !== service.ip.family);
-  if (stranger !== undefined) {
-    return new NetError("invalid", { tried, said: `its backend ${backendName(stranger)} is of the other family` });
+  try {
+    checkService(service);
+  } catch (error) {
+    if (error instanceof NetError) return error;
+    throw error;
   }
   const mapped = [service, ...service.backends].find(({ ip }) => isMapped(ip));
   if (mapped === undefined) return undefined;
-  return new NetError("invalid", { tried, said: `${formatIp(mapped.ip)} is an IPv4 address in IPv6 form` });
+  const said = `${formatIp(mapped.ip)} is an IPv4 address in IPv6 form`;
+  return new NetError("invalid", { tried: `balance ${serviceName(service)}`, said });
 }
 
 function stepOf(maps: SocketMaps, change: Change, index: number): Step {

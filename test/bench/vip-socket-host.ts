@@ -11,8 +11,8 @@ import { openSocketPlace, type SocketPlace, testCgroups } from "../support/socke
 import { serve, timeOf } from "./host.ts";
 import { linesOf } from "./lines.ts";
 
-/** What the benchmark asks of its host. `direct` is a client that no program sees, `beside` one whose connections aren't
- *  for a virtual IP, `through` one that goes through one. */
+/** What the benchmark asks of its host. `direct` is a client that no program sees, `beside` one whose connections
+ *  aren't for a virtual IP, `through` one that goes through one. */
 export type Request =
   | { readonly do: "talk"; readonly what: "connects" | "requests"; readonly how: "direct" | "beside" | "through" }
   | { readonly do: "sync" | "memory" | "close" }

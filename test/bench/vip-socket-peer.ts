@@ -1,8 +1,8 @@
 import { linesOf } from "./lines.ts";
 
-/** A program of the benchmark of the socket data plane: with `serve` it greets and echoes on the loopback and prints its
- *  port; with `ask` it answers each line `connects HOST PORT COUNT` or `requests HOST PORT COUNT` with the nanoseconds
- *  that one takes. */
+/** A program of the benchmark of the socket data plane: with `serve` it greets and echoes on the loopback and prints
+ *  its port; with `ask` it answers each line `connects HOST PORT COUNT` or `requests HOST PORT COUNT` with the
+ *  nanoseconds that one takes. */
 const [role] = process.argv.slice(2);
 if (role === "serve") serve();
 else for await (const line of linesOf(Bun.stdin.stream())) console.log(await answer(line));

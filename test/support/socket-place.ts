@@ -9,6 +9,8 @@ import { mountBpfFilesystem, mounts } from "../../kernel/mounts.ts";
 import type { SocketPlaces } from "../../l4lb/dataplanes/socket-foundation.ts";
 
 const PREFIX = "dcos-net-socket";
+const BPF_PROG_ATTACH = 8;
+const BPF_PROG_DETACH = 9;
 const BPF_PROG_QUERY = 16;
 
 /** A control group and a BPF file system for one test: what is attached and pinned there goes with them. */
@@ -107,6 +109,23 @@ export function programsOf(cgroup: string, hook: CgroupHook): number[] {
     const found = new DataView(ids.buffer);
     return Array.from({ length: view.getUint32(24, true) }, (_, index) => found.getUint32(4 * index, true));
   } finally {
+    closeFolder(folder);
+  }
+}
+
+/** Attaches a program to a control group in the old way, which lets none beside it (BPF_PROG_ATTACH, flags 0), while
+ *  `action` runs. */
+export function withExclusiveProgram<T>(cgroup: string, hook: CgroupHook, action: () => T): T {
+  const folder = openFolder(cgroup);
+  const attribute = (program: number): Uint8Array =>
+    new Uint8Array(Uint32Array.of(folder, program, attachTypeOf(hook), 0).buffer);
+  const attach = (program: number): number =>
+    systemCall("attach a program", "bpf", BPF_PROG_ATTACH, attribute(program), 16);
+  withPlainProgram(hook, attach);
+  try {
+    return action();
+  } finally {
+    systemCall("detach a program", "bpf", BPF_PROG_DETACH, attribute(0), 16);
     closeFolder(folder);
   }
 }
