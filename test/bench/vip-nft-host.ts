@@ -129,7 +129,8 @@ nodes.rule.node.apply([{ do: "route.add", route: { dst: parsePrefix(`${VIP}/32`)
 const vacant = namespace("empty");
 const texts = writeRuleSets();
 
-/** Files with the rule set as nft prints it, whole, and without the sets that no packet looks into but to be counted. */
+/** Files with the rule set as nft prints it, whole, and without the sets that no packet looks into but to be
+ *  counted. */
 function writeRuleSets(): Readonly<Record<"same" | "least", string>> {
   const plane = planeWith(vacant, ALL);
   const same = vacant.nftables.table("inet", "dcos_l4lb") ?? "";

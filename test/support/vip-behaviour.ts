@@ -61,7 +61,8 @@ export function vipBehaviour(harness: VipHarness): void {
   });
 }
 
-/** The network, the data plane and the programs. `undo` grows with each step, so that what was made before a failure is taken away too. */
+/** The network, the data plane and the programs. `undo` grows with each step, so that what was made before a failure is
+ *  taken away too. */
 async function openWorld(harness: VipHarness, undo: (() => void | Promise<void>)[]): Promise<VipWorld> {
   const network = openVipNetwork();
   undo.push(network.close);
