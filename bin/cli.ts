@@ -6,15 +6,19 @@ import { addCni } from "./commands/cni.ts";
 import { addCompletion } from "./commands/completion.ts";
 import { addConfig } from "./commands/config.ts";
 import { addDns } from "./commands/dns.ts";
+import { addDrain } from "./commands/drain.ts";
 import { addFacts } from "./commands/facts.ts";
 import { addIpam } from "./commands/ipam.ts";
 import { addLab } from "./commands/lab.ts";
 import { addMesosDns } from "./commands/mesos-dns.ts";
 import { addNode } from "./commands/node.ts";
 import { addOverlay } from "./commands/overlay.ts";
+import { addPing } from "./commands/ping.ts";
 import { addPreflight } from "./commands/preflight.ts";
 import { addStatus } from "./commands/status.ts";
 import { addTask } from "./commands/task.ts";
+import { addTrace } from "./commands/trace.ts";
+import { addVip } from "./commands/vip.ts";
 import { addExamples } from "./examples.ts";
 import { terminal } from "./output.ts";
 import { VERSION } from "./version.ts";
@@ -30,6 +34,8 @@ Examples:
   dcos-net agent --nodes nodes.json       the daemon of a node
   dcos-net status                         how is it doing?
   dcos-net node ls                        who is in the cluster?
+  dcos-net vip ls                         which virtual IPs are there?
+  dcos-net trace vip web.marathon:80      why doesn't it answer?
   dcos-net overlay explain 9.0.2.5        whose address is that, and how is it reached?
   dcos-net cni install --dir /opt/cni/bin the plugins for podman, containerd, Mesos`;
 
@@ -55,6 +61,10 @@ export function commandTree(app: App): Command {
   addOverlay(program, app);
   addNode(program, app);
   addTask(program, app);
+  addVip(program, app);
+  addTrace(program, app);
+  addPing(program, app);
+  addDrain(program, app);
   addFacts(program, app);
   addDns(program, app);
   addMesosDns(program, app);

@@ -14,7 +14,14 @@ import { messageOf, NetError } from "../lib/error.ts";
 import type { Files } from "../lib/files.ts";
 
 /** The plugins that the executable is under its own names. */
-export const OWN_PLUGINS = ["dcos", "dcos-ipam", "dcos-portmap", "mesos-cni-port-mapper", "loopback"] as const;
+export const OWN_PLUGINS = [
+  "dcos",
+  "dcos-ipam",
+  "dcos-l4lb",
+  "dcos-portmap",
+  "mesos-cni-port-mapper",
+  "loopback",
+] as const;
 /** Names of reference plugins that it can stand in for. */
 export const REFERENCE_PLUGINS = ["bridge", "host-local", "portmap"] as const;
 

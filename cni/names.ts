@@ -2,6 +2,7 @@
 export const PLUGIN_NAMES = [
   "dcos",
   "dcos-ipam",
+  "dcos-l4lb",
   "dcos-portmap",
   "mesos-cni-port-mapper",
   "bridge",

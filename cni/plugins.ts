@@ -1,6 +1,6 @@
 import { bridgePlugin } from "./bridge.ts";
 import { hostLocal } from "./host-local.ts";
-import type { PluginName } from "./names.ts";
+import { isPluginName, type PluginName } from "./names.ts";
 import type { Plugin } from "./protocol.ts";
 
 const bridge = bridgePlugin("bridge", "dcos-net in place of the reference bridge plugin", false);
@@ -14,6 +14,7 @@ const PLUGINS: Readonly<Record<PluginName, () => Plugin>> = {
   "host-local": () => hostLocal,
   "dcos-portmap": () => loadRare().portmapPlugin("dcos-portmap"),
   portmap: () => loadRare().portmapPlugin("portmap"),
+  "dcos-l4lb": () => loadRare().l4lbPlugin((type) => (isPluginName(type) ? pluginFor(type) : undefined)),
   // Its delegate must leave host ports alone, hence never dcos itself.
   "mesos-cni-port-mapper": () =>
     loadRare().portMapperPlugin((type) => (type === "bridge" || type === "dcos" ? bridge : undefined)),

@@ -6,6 +6,7 @@ export { checkBridge } from "./bridge-check.ts";
 export { protect, unprotect } from "./bridge-firewall.ts";
 export { collectBridge } from "./bridge-gc.ts";
 export { delegate, delegateAdd } from "./delegate.ts";
+export { l4lbPlugin } from "./l4lb.ts";
 export { loopback } from "./loopback.ts";
 export { portMapperPlugin } from "./port-mapper.ts";
 export { portmapPlugin } from "./portmap.ts";

@@ -26,16 +26,23 @@ export async function answerCall(
   if (method === undefined) return failed(404, `this plugin has no method ${JSON.stringify(name.slice(0, 100))}`);
   try {
     if (method.needs === "nothing") return { status: 200, body: method.run() };
-    // Docker repeats a call whose connection broke with the rest of its body, which is nothing.
-    if (text === "" && method.needs === "body" && method.withoutBody !== undefined) {
-      return { status: 200, body: method.withoutBody };
-    }
+    if (text === "") return withoutBody(method, name);
     const body = { at: "", fields: parseObject(text, `the body of ${name}`) };
     if (method.needs === "body") return { status: 200, body: method.run(body) };
     return { status: 200, body: method.run(body, await overlays.wait()) };
   } catch (error) {
     return failed(statusOf(error), messageOf(error));
   }
+}
+
+/** Docker repeats a call whose connection broke with the rest of its body, which is nothing. */
+function withoutBody(method: Method, name: string): Answer {
+  if (method.needs === "body" && method.withoutBody !== undefined) return { status: 200, body: method.withoutBody };
+  throw new NetError("invalid", {
+    tried: `carry out ${name}`,
+    said: "it came without its body, as when Docker repeats a call during which the agent ended",
+    remedy: "do it again",
+  });
 }
 
 /** A refusal in Docker's form. */

@@ -1,10 +1,11 @@
 import { EXTENDED_ERROR, RCODE, TYPE } from "./codes.ts";
 import type { Query } from "./message.ts";
 import { isUnder, type Name, renamed } from "./name.ts";
+import type { NameData, RecordSet } from "./name-records.ts";
 import type { DnsRecord, RecordData } from "./record.ts";
 import { emptyReply, type Reply } from "./reply.ts";
 import { negativeSoa, type Zone } from "./zone.ts";
-import type { NameData, RecordSet, ZoneLookup } from "./zones.ts";
+import type { ZoneLookup } from "./zones.ts";
 
 /** Links of a chain of CNAMEs at most; a longer one is taken for a loop. */
 const CHAIN_MOST = 16;

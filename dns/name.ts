@@ -72,6 +72,49 @@ export function nameBytes(name: Name): Uint8Array | undefined {
   return bytes.length <= NAME_BYTES ? Uint8Array.from(bytes) : undefined;
 }
 
+/** Writes the bytes of a name, as {@link nameBytes} gives them, to the start of a buffer of 255 bytes or more. Gives
+ *  their number, 0 when it can't be a name. Leaves no garbage for names without escapes. */
+export function writeName(name: Name, to: Uint8Array): number {
+  let labelAt = 0;
+  if (name === "") {
+    to[0] = 0;
+    return 1;
+  }
+  for (let index = 0; index < name.length; index++) {
+    const code = name.charCodeAt(index);
+    if (code === BACKSLASH) return writeEscaped(name, to);
+    const length = index - labelAt;
+    if (code === DOT) {
+      if (length === 0) return 0;
+      to[labelAt] = length;
+      labelAt = index + 1;
+    } else if (code > 0x7e || length === LABEL_BYTES || index + 3 > NAME_BYTES) return 0;
+    else to[index + 1] = code;
+  }
+  const length = name.length - labelAt;
+  if (length === 0) return 0;
+  to[labelAt] = length;
+  to[name.length + 1] = 0;
+  return name.length + 2;
+}
+
+const DOT = 0x2e;
+const BACKSLASH = 0x5c;
+
+function writeEscaped(name: Name, to: Uint8Array): number {
+  const bytes = nameBytes(name);
+  if (bytes === undefined) return 0;
+  to.set(bytes);
+  return bytes.length;
+}
+
+/** True when the name can go on the wire. */
+export function isSendableName(name: Name): boolean {
+  return writeName(name, scratch) > 0;
+}
+
+const scratch = new Uint8Array(NAME_BYTES + 1);
+
 /** Bytes of one label; undefined when it is empty, too long, or has a character that is not ASCII. */
 export function labelBytes(label: string): number[] | undefined {
   const bytes: number[] = [];

@@ -1,6 +1,6 @@
 import { ipBytes, parseIp } from "../lib/address.ts";
 import { TYPE } from "./codes.ts";
-import { type Name, nameBytes } from "./name.ts";
+import { isSendableName, type Name } from "./name.ts";
 
 export interface AddressData {
   readonly type: "A" | "AAAA";
@@ -75,14 +75,33 @@ export function addressData(address: string): AddressData {
 
 /** True when every name of the record can go on the wire. */
 export function isSendable({ name, data }: DnsRecord): boolean {
-  if (nameBytes(name) === undefined) return false;
-  if (data.type === "SOA") return nameBytes(data.mname) !== undefined && nameBytes(data.rname) !== undefined;
-  return !("target" in data) || nameBytes(data.target) !== undefined;
+  if (!isSendableName(name)) return false;
+  if (data.type === "SOA") return isSendableName(data.mname) && isSendableName(data.rname);
+  return !("target" in data) || isSendableName(data.target);
 }
 
 /** Four or sixteen bytes. */
 export function addressBytes({ address }: AddressData): Uint8Array {
   return ipBytes(parseIp(address));
+}
+
+/** Writes four or sixteen bytes at an offset. Leaves no garbage for IPv4. */
+export function writeAddress(data: AddressData, to: Uint8Array, at: number): void {
+  const { type, address } = data;
+  if (type === "AAAA") {
+    to.set(addressBytes(data), at);
+    return;
+  }
+  let value = 0;
+  let octet = at;
+  for (let index = 0; index < address.length; index++) {
+    const code = address.charCodeAt(index);
+    if (code === 0x2e) {
+      to[octet++] = value;
+      value = 0;
+    } else value = value * 10 + code - 0x30;
+  }
+  to[octet] = value;
 }
 
 /** Text whose order is that of the records of one type before rotation: addresses by their octets, services by

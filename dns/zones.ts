@@ -1,18 +1,8 @@
 import { type Name, parentOf } from "./name.ts";
-import { type DnsRecord, dataText, isSendable, orderOf, typeOf } from "./record.ts";
+import { type NameData, NameRecords } from "./name-records.ts";
+import { type DnsRecord, isSendable } from "./record.ts";
+import { SpreadMap } from "./spread-map.ts";
 import { apexRecords, type Zone } from "./zone.ts";
-
-/** Records of one type at a name, in their order before rotation; never changes. */
-export interface RecordSet {
-  readonly type: number;
-  readonly records: readonly DnsRecord[];
-}
-
-/** All that is known of a name; never changes. */
-export interface NameData {
-  readonly zone: Zone;
-  readonly sets: readonly RecordSet[];
-}
 
 /** What answers are made from. */
 export interface ZoneLookup {
@@ -24,33 +14,15 @@ export interface ZoneLookup {
   exists(name: Name): boolean;
 }
 
-/** A record with the number of origins that it has. */
-interface Counted {
-  readonly record: DnsRecord;
-  readonly key: string;
-  readonly order: string;
-  count: number;
-}
-
-interface Node {
-  /** By `key`; an array while they are few, which most names have one of. */
-  records: Counted[] | Map<string, Counted>;
-  /** Names directly below that exist. */
-  children: number;
-  compiled: NameData | undefined;
-}
-
-/** Names with few records are searched, which costs less memory than a map. */
-const FEW = 8;
-
 /** All local zones. Each origin (a task, a virtual IP, the cluster) has its own records; a record that several origins
  *  have is there once, until the last of them goes. A change costs what it changes; what is read of a name never
  *  changes, so a reader has either all of a change at that name or nothing of it. */
 export class Zones implements ZoneLookup {
   readonly #zones = new Map<Name, Zone>();
-  readonly #nodes = new Map<Name, Node>();
-  readonly #origins = new Map<string, readonly DnsRecord[]>();
-  #touched = new Set<Name>();
+  readonly #nodes = new SpreadMap<NameRecords>();
+  /** One record is held as it is. */
+  readonly #origins = new SpreadMap<DnsRecord | readonly DnsRecord[]>();
+  #touched = new SpreadMap<true>();
   #records = 0;
 
   constructor(zones: readonly Zone[]) {
@@ -62,19 +34,20 @@ export class Zones implements ZoneLookup {
    *  go on the wire, are left out, and their number is returned. */
   put(origin: string, records: readonly DnsRecord[]): number {
     const good = records.filter((record) => this.zoneOf(record.name) !== undefined && isSendable(record));
-    const before = this.#origins.get(origin) ?? [];
+    const before = this.#origins.get(origin);
     for (const record of good) this.#add(record);
-    for (const record of before) this.#remove(record);
-    if (good.length === 0) this.#origins.delete(origin);
-    else this.#origins.set(origin, good);
+    if (before !== undefined) for (const record of isList(before) ? before : [before]) this.#remove(record);
+    const [first] = good;
+    if (first === undefined) this.#origins.delete(origin);
+    else this.#origins.set(origin, good.length === 1 ? first : good);
     return records.length - good.length;
   }
 
   /** Names whose records became different since the last call. */
-  settle(): ReadonlySet<Name> {
+  settle(): Generator<Name> {
     const touched = this.#touched;
-    this.#touched = new Set();
-    return touched;
+    this.#touched = new SpreadMap();
+    return touched.keys();
   }
 
   zoneOf(name: Name): Zone | undefined {
@@ -87,9 +60,10 @@ export class Zones implements ZoneLookup {
 
   get(name: Name): NameData | undefined {
     const node = this.#nodes.get(name);
-    if (node === undefined || sizeOf(node) === 0) return undefined;
-    node.compiled ??= this.#compile(name, node);
-    return node.compiled;
+    if (node === undefined || node.size === 0) return undefined;
+    const zone = this.zoneOf(name);
+    if (zone === undefined) throw new Error(`${name} is outside all zones`);
+    return node.dataIn(zone);
   }
 
   exists(name: Name): boolean {
@@ -115,32 +89,21 @@ export class Zones implements ZoneLookup {
 
   #add(record: DnsRecord): void {
     const node = this.#nodes.get(record.name) ?? this.#create(record.name);
-    const key = keyOf(record);
-    const there = find(node, key);
-    if (there !== undefined) {
-      there.count++;
-      return;
-    }
-    insert(node, { record, key, order: orderOf(record.data), count: 1 });
+    if (!node.add(record)) return;
     this.#records++;
-    node.compiled = undefined;
-    this.#touch(record.name);
+    this.#touched.set(record.name, true);
   }
 
   #remove(record: DnsRecord): void {
     const node = this.#nodes.get(record.name);
-    const there = node && find(node, keyOf(record));
-    if (node === undefined || there === undefined || --there.count > 0) return;
-    if (node.records instanceof Map) node.records.delete(there.key);
-    else node.records.splice(node.records.indexOf(there), 1);
+    if (node === undefined || !node.remove(record)) return;
     this.#records--;
-    node.compiled = undefined;
-    this.#touch(record.name);
+    this.#touched.set(record.name, true);
     this.#prune(record.name, node);
   }
 
-  #create(name: Name): Node {
-    const node: Node = { records: [], children: 0, compiled: undefined };
+  #create(name: Name): NameRecords {
+    const node = new NameRecords();
     this.#nodes.set(name, node);
     if (!this.#zones.has(name)) {
       const parent = parentOf(name);
@@ -150,8 +113,8 @@ export class Zones implements ZoneLookup {
   }
 
   /** Forgets a name without records or names below it, and those above that were there only for it. */
-  #prune(name: Name, node: Node): void {
-    if (sizeOf(node) > 0 || node.children > 0) return;
+  #prune(name: Name, node: NameRecords): void {
+    if (node.size > 0 || node.children > 0) return;
     this.#nodes.delete(name);
     if (this.#zones.has(name)) return;
     const parent = this.#nodes.get(parentOf(name));
@@ -159,41 +122,8 @@ export class Zones implements ZoneLookup {
     parent.children--;
     this.#prune(parentOf(name), parent);
   }
-
-  #touch(name: Name): void {
-    this.#touched.add(name);
-  }
-
-  #compile(name: Name, node: Node): NameData {
-    const zone = this.zoneOf(name);
-    if (zone === undefined) throw new Error(`${name} is outside all zones`);
-    const sorted = [...node.records.values()].sort((a, b) => (a.order < b.order ? -1 : Number(a.order > b.order)));
-    const sets = new Map<number, DnsRecord[]>();
-    for (const { record } of sorted) {
-      const type = typeOf(record.data);
-      const set = sets.get(type);
-      if (set === undefined) sets.set(type, [record]);
-      else set.push(record);
-    }
-    return { zone, sets: [...sets].map(([type, records]) => ({ type, records })).sort((a, b) => a.type - b.type) };
-  }
 }
 
-/** Two records are one when name, type and data are; the TTL is that of the first. */
-function keyOf({ data }: DnsRecord): string {
-  return `${data.type} ${dataText(data)}`;
-}
-
-function sizeOf({ records }: Node): number {
-  return records instanceof Map ? records.size : records.length;
-}
-
-function find({ records }: Node, key: string): Counted | undefined {
-  return records instanceof Map ? records.get(key) : records.find((each) => each.key === key);
-}
-
-function insert(node: Node, counted: Counted): void {
-  if (node.records instanceof Map) node.records.set(counted.key, counted);
-  else if (node.records.length < FEW) node.records.push(counted);
-  else node.records = new Map([...node.records, counted].map((each) => [each.key, each]));
+function isList(held: DnsRecord | readonly DnsRecord[]): held is readonly DnsRecord[] {
+  return Array.isArray(held);
 }

@@ -1,20 +1,27 @@
-import { bpf, bpfAttribute, bpfInfo, pinBpf, pinnedBpf } from "./bpf.ts";
+import { bpf, bpfAttribute, bpfError, bpfInfo, pinBpf, pinnedBpf, tryBpf } from "./bpf.ts";
 import { attachTypeOf, type CgroupHook } from "./bpf-program.ts";
 import { trySystemCall } from "./ffi.ts";
 
 /** linux/bpf.h, enum bpf_link_type. */
 const BPF_LINK_TYPE_CGROUP = 3;
 const LINK_INFO_BYTES = 32;
+const EPERM = 1;
 
 /** A program attached to a control group (BPF_LINK_CREATE, Linux 5.7). It stays attached as long as somebody holds a
- *  descriptor of the link or it is pinned. Other programs on the same hook run besides. */
+ *  descriptor of the link or it is pinned. Other programs on the same hook run besides, unless
+ *  one was attached to have it for itself. */
 export class CgroupLink {
   private constructor(readonly descriptor: number) {}
 
   /** Attaches a program to a control group, which `folder` is a descriptor of. */
   static attach(program: number, folder: number, hook: CgroupHook): CgroupLink {
     const attribute = bpfAttribute({ u32: { 0: program, 4: folder, 8: attachTypeOf(hook) } });
-    return new CgroupLink(bpf(`attach a BPF program to ${hook} of a control group`, "linkCreate", attribute));
+    const result = tryBpf("linkCreate", attribute);
+    if (result >= 0) return new CgroupLink(result);
+    const tried = `attach a BPF program to ${hook} of a control group`;
+    if (result !== -EPERM) throw bpfError(-result, { tried });
+    const said = "not allowed, or another program has this hook for itself";
+    throw bpfError(EPERM, { tried, said, remedy: "run as root; `bpftool cgroup tree` shows other programs" });
   }
 
   /** The link that is pinned at `path`; undefined when there is none. */

@@ -1,6 +1,7 @@
 import { fromCString } from "../lib/bytes.ts";
 import { BPF_NAME_MAX, bpfAttribute, bpfError, bpfInfo, tryBpf } from "./bpf.ts";
 import { addressOf, trySystemCall } from "./ffi.ts";
+import { withoutSignals } from "./signal.ts";
 
 /** Kinds of programs (linux/bpf.h, enum bpf_prog_type). */
 const TYPE = { "cgroup-sock": 9, "cgroup-sock-addr": 18 } as const;
@@ -74,7 +75,8 @@ function load({ name, hook, instructions }: ProgramSpec, log: Uint8Array | undef
     u64: { 8: addressOf(instructions), 16: addressOf(license), 32: log === undefined ? 0 : addressOf(log) },
     name: [48, name],
   });
-  return tryBpf("programLoad", attribute);
+  // The verifier gives up with EAGAIN when the thread gets a signal, and our runtime's garbage collector sends some.
+  return withoutSignals(() => tryBpf("programLoad", attribute));
 }
 
 function refusal({ name, hook }: ProgramSpec, errno: number, log: string): Error {

@@ -1,5 +1,4 @@
 import { cString } from "../lib/bytes.ts";
-import { NetError } from "../lib/error.ts";
 import { errnoError } from "./errno.ts";
 import { trySystemCall } from "./ffi.ts";
 import { linuxFiles } from "./file.ts";
@@ -32,24 +31,24 @@ export function mountsIn(text: string): Mount[] {
   });
 }
 
-/** Where the root of the control groups of version 2 is. Throws a NetError when it isn't mounted. */
-export function cgroupRoot(): string {
+/** Where the root of the control groups of version 2 is. When they are mounted nowhere, which is so on hosts that use
+ *  only version 1, they are mounted at `folder`: every process is in that hierarchy all the same. */
+export function cgroupRoot(folder: string): string {
   const found = mounts().find(({ type }) => type === "cgroup2");
   if (found !== undefined) return found.path;
-  throw new NetError("unavailable", {
-    tried: "find the control groups of version 2",
-    said: "no cgroup2 is mounted",
-    remedy: "mount it: mkdir -p /sys/fs/cgroup/unified && mount -t cgroup2 none /sys/fs/cgroup/unified",
-  });
+  linuxFiles.makeDirectory(folder);
+  mount("cgroup2", folder, "the kernel needs CONFIG_CGROUPS");
+  return folder;
 }
 
-/** Mounts the BPF file system at `folder`, unless it is there already. Throws a NetError when the kernel can't. */
-export function mountBpfFilesystem(folder: string): void {
-  if (mounts().findLast(({ path }) => path === folder)?.type === "bpf") return;
-  const result = trySystemCall("mount", cString("bpf"), cString(folder), cString("bpf"), 0, null);
-  if (result >= 0) return;
-  throw errnoError(-result, {
-    tried: `mount the BPF file system at ${folder}`,
-    remedy: "the folder must be there, and the kernel needs CONFIG_BPF_SYSCALL",
-  });
+/** Mounts the BPF file system at `folder`; false when it is there already. Throws a NetError when the kernel can't. */
+export function mountBpfFilesystem(folder: string): boolean {
+  if (mounts().findLast(({ path }) => path === folder)?.type === "bpf") return false;
+  mount("bpf", folder, "the folder must be there, and the kernel needs CONFIG_BPF_SYSCALL");
+  return true;
+}
+
+function mount(type: string, folder: string, remedy: string): void {
+  const result = trySystemCall("mount", cString(type), cString(folder), cString(type), 0, null);
+  if (result < 0) throw errnoError(-result, { tried: `mount a file system of type ${type} at ${folder}`, remedy });
 }

@@ -126,6 +126,15 @@ export class VipTable {
     return this.#vips.get(vip)?.rows.values() ?? [];
   }
 
+  /** Virtual IPs with tasks that run, of which no row is a service: without backends or address, or at the place of
+   *  another. */
+  *unserved(): Generator<{ readonly id: string; readonly vip: Vip; readonly members: readonly Member[] }> {
+    for (const known of this.#vips.values()) {
+      const isServed = [...known.rows.values()].some((row) => this.rows.get(serviceName(row.service)) === row);
+      if (!isServed) yield { id: known.id, vip: known.vip, members: [...this.#membersOf(known)] };
+    }
+  }
+
   /** The address that a name has here; undefined when it needs none, or when the pool is full. */
   standing(key: NameKey): Standing | undefined {
     return this.#names.standing(key);

@@ -5,6 +5,7 @@ import { AGENT } from "../test/bench/agent.ts";
 import { BURST, CHAIN, PLAIN } from "../test/bench/cni.ts";
 import { DNS_LOCAL } from "../test/bench/dns.ts";
 import { DNS_FORWARD } from "../test/bench/dns-forward.ts";
+import { DNS_UPDATE } from "../test/bench/dns-update.ts";
 import { DOCKER } from "../test/bench/docker.ts";
 import { LEASES } from "../test/bench/leases.ts";
 import { type Benchmark, type Measurement, ratioOf, type Sample, shareOf } from "../test/bench/measurement.ts";
@@ -12,6 +13,7 @@ import { PEERS_PROGRAMMED } from "../test/bench/peers.ts";
 import { STARTUP } from "../test/bench/startup.ts";
 import { VIP_IPVS } from "../test/bench/vip-ipvs.ts";
 import { VIP_NFT } from "../test/bench/vip-nft.ts";
+import { VIP_SOCKET } from "../test/bench/vip-socket.ts";
 
 // Measures ours beside the reference and prints a line for each budget: bun scripts/bench.ts [NAME...] [--runs N] Each
 // benchmark also leaves bench-results/NAME.json. Those that are programs of their own take minutes, print their own
@@ -30,7 +32,9 @@ const BENCHMARKS: readonly Benchmark[] = [
   VIP_IPVS,
   VIP_NFT,
   DNS_FORWARD,
+  DNS_UPDATE,
   DOCKER,
+  VIP_SOCKET,
 ];
 /** By name: the command. */
 const PROGRAMS: ReadonlyMap<string, readonly string[]> = new Map([

@@ -8,7 +8,7 @@ import { OPTIONS } from "./build-options.ts";
 const ROOT = join(import.meta.dir, "..");
 const EXECUTABLE = join(ROOT, "dist/dcos-net");
 const LINKS = join(ROOT, "dist/cni");
-const OWN_NAMES = ["dcos", "dcos-ipam", "dcos-portmap", "mesos-cni-port-mapper"];
+const OWN_NAMES = ["dcos", "dcos-ipam", "dcos-l4lb", "dcos-portmap", "mesos-cni-port-mapper"];
 const REFERENCE_NAMES = ["bridge", "host-local", "loopback", "portmap"];
 const PLUGINS = [...OWN_NAMES, ...REFERENCE_NAMES];
 

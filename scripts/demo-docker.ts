@@ -10,7 +10,7 @@ const PROGRAMS = {
   runc: "runc",
   busybox: "busybox-static",
 };
-const APPLETS = ["sh", "mkdir", "hostname", "httpd", "wget"];
+const APPLETS = ["sh", "mkdir", "hostname", "httpd", "wget", "nslookup"];
 const CGROUPS = "/sys/fs/cgroup";
 
 /** Why there can be no Docker container on this machine; undefined when there can. */

@@ -15,6 +15,8 @@ const TRANSFER_BYTES = 10_000_000;
 const REPAIR_LIMIT_MS = 5000;
 /** Names that the lab gives to links in its own namespaces; none may turn up in the machine's. */
 const LAB_LINKS = /^(?:vtep1024|[md]-dcos|spartan|underlay|n[123])$/;
+/** What the web container is called in the cluster. */
+const WEB_NAME = "web.lab.containerip.dcos.thisdcos.directory";
 const DOCKER_IMAGE = "busybox:demo";
 
 /** The part of `lab status --json` that the demo reads. */
@@ -125,10 +127,9 @@ async function show(): Promise<Status> {
   await step(inside("client", ...fetch(`http://[${web6}]/`)), new RegExp(`^200 [\\s\\S]*client ${client6}$`));
 
   say("It finds the web container by name: the DNS server of its own host answers, and says why");
-  const name = "web.lab.containerip.dcos.thisdcos.directory";
-  const byName = inside("client", ...fetch("--resolver", "198.51.100.1", `http://${name}/`));
+  const byName = inside("client", ...fetch("--resolver", "198.51.100.1", `http://${WEB_NAME}/`));
   await step(byName, new RegExp(`^200 [\\s\\S]*client ${client4}$`));
-  await step(onHost2("dns", "query", name), new RegExp(`${web4}[\\s\\S]*task web of lab.*fact of n1`));
+  await step(onHost2("dns", "query", WEB_NAME), new RegExp(`${web4}[\\s\\S]*task web of lab.*fact of n1`));
 
   say("10 MB from host 1 to host 2, through the tunnel");
   const before = await status();
@@ -169,6 +170,12 @@ async function showDocker(web4: string, web6: string): Promise<void> {
   await step(inside("client", ...fetch(`http://[${shop6}]/`)), /^200 [\s\S]*\nshop$/);
   await step(docker("exec", "shop", "wget", "-qO-", `http://${web4}/`), new RegExp(`^client ${shop4}$`, "m"));
   await step(docker("exec", "shop", "wget", "-qO-", `http://[${web6}]/`), new RegExp(`^client ${shop6}$`, "m"));
+
+  say("Docker's own resolver in the container asks the DNS server of host 3 for the name of the web container");
+  await step(
+    docker("exec", "shop", "nslookup", "-type=a", WEB_NAME, "127.0.0.11"),
+    new RegExp(`Address: ${web4}$`, "m"),
+  );
 
   say("Port 8081 of host 3 leads to it: asked from host 1");
   await step(lab("exec", "--node", "1", "--", ...fetch("http://10.77.0.3:8081/")), /^200 [\s\S]*\nshop$/);

@@ -24,7 +24,11 @@ class RecordingReporter extends Mocha.reporters.Spec {
   }
 }
 
+/** For tests that say nothing of it: long enough that a busy machine makes no failures. */
+const HUNG_MS = 20_000;
+
 const mocha = new Mocha({
+  timeout: HUNG_MS,
   reporter: RecordingReporter,
   forbidOnly: true,
   color: process.stdout.isTTY === true,

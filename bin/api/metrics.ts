@@ -3,6 +3,7 @@ import { FACT_METRICS, GOSSIP_METRICS } from "./metrics-cluster.ts";
 import { DNS_METRICS } from "./metrics-dns.ts";
 import { LEADER_METRICS, OVERLAY_METRICS } from "./metrics-overlay.ts";
 import { PROCESS_METRICS } from "./metrics-process.ts";
+import { VIP_METRICS } from "./metrics-vips.ts";
 
 /** Every metric there is. */
 export const METRICS: readonly Metric[] = [
@@ -10,6 +11,7 @@ export const METRICS: readonly Metric[] = [
   ...FACT_METRICS,
   ...OVERLAY_METRICS,
   ...LEADER_METRICS,
+  ...VIP_METRICS,
   ...DNS_METRICS,
   ...PROCESS_METRICS,
 ];

@@ -1,6 +1,7 @@
 import { NetError } from "../../lib/error.ts";
 import { VERSION } from "../version.ts";
 import { type DnsState, hostEntries, queryBody, recordStream, serviceEntries, zonesBody } from "./dns.ts";
+import { changeDrain, drainEntries } from "./drains.ts";
 import { factPage } from "./facts.ts";
 import { healthBody } from "./health.ts";
 import { METRICS_TYPE, type MetricsPage } from "./metrics.ts";
@@ -9,6 +10,7 @@ import { deleteAgents, forgetNodes, overlayAgentOverlay, overlayMasterState } fr
 import { readQuery } from "./query.ts";
 import type { ApiState } from "./state.ts";
 import { taskPage } from "./tasks.ts";
+import { vipTraceBody } from "./vip-trace.ts";
 import { vipEntries } from "./vips.ts";
 
 export const JSON_TYPE = "application/json; charset=utf-8";
@@ -63,6 +65,12 @@ export function routes(state: ApiState, metrics: MetricsPage): readonly Route[] 
       const etag = new Bun.CryptoHasher("sha1").update(body).digest("base64");
       return { status: 200, body, contentType: JSON_TYPE, headers: { ETag: etag } };
     }),
+    get("/v1/vips/trace", ({ query }) => good(vipTraceBody(state, query))),
+    get(
+      "/v1/drains",
+      plain(() => drainEntries(state)),
+    ),
+    post("/v1/drains", (body) => changeDrain(state, body)),
     get("/v1/tasks", ({ query }) => good(taskPage(state, query))),
     get("/v1/facts", ({ query }) => good(factPage(state, query))),
     get(

@@ -1,3 +1,4 @@
+import type { DrainFact } from "../../facts/fact.ts";
 import type { Snapshot } from "../../facts/view.ts";
 import type { Status } from "../../gossip/membership.ts";
 import type { TransportCounts } from "../../gossip/transport.ts";
@@ -34,6 +35,10 @@ export interface ApiState {
   readonly dns: () => DnsState | undefined;
   /** Undefined where virtual IPs are off. */
   readonly vips: () => RunningVips | undefined;
+  /** Drains a node or a task (`DrainBody`), from now on; gives the fact that says so. Throws a NetError `invalid`. */
+  readonly drain: (target: DrainFact["body"]["target"], id: string) => DrainFact;
+  /** Calls off what this node was asked to drain. */
+  readonly undrain: (target: DrainFact["body"]["target"], id: string) => void;
   /** The task sources that this node runs. */
   readonly sources: () => Iterable<SourceState>;
   /**

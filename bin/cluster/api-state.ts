@@ -43,6 +43,8 @@ export function apiStateOf(
     }),
     dns: () => dns,
     vips: () => vips,
+    drain: (target, id) => mode.drains.add(target, id),
+    undrain: (target, id) => mode.drains.delete(target, id),
     sources: () => mode.sources.reports(),
     forget: (ids) => forget(mode, ids),
   };

@@ -13,6 +13,7 @@ import type { Config } from "../config.ts";
 import { every } from "../every.ts";
 import { VERSION } from "../version.ts";
 import { ContainerCounter } from "./containers.ts";
+import { Drains } from "./drains.ts";
 import { claimedEpoch, clusterFromFacts, isWhole } from "./facts-cluster.ts";
 import { Leadership } from "./leadership.ts";
 import { ClusterMember } from "./member.ts";
@@ -91,6 +92,7 @@ export class ClusterMode implements ClusterSource {
   readonly prepared: Prepared;
   readonly member: ClusterMember;
   readonly sources: TaskSources;
+  readonly drains: Drains;
   readonly startedAt: number;
   readonly #options: ClusterModeParts;
   readonly #clock: Clock = systemClock;
@@ -117,6 +119,7 @@ export class ClusterMode implements ClusterSource {
     this.origin = `gossip on ${prepared.endpoint}`;
     this.startedAt = this.#clock.now();
     this.#settling = new Settling(this.#clock);
+    this.drains = new Drains(member, () => this.#clock.now());
     const former = this.#cluster();
     if (former !== undefined) this.#known = { cluster: former, isComplete: false };
     const { addresses, name, wish } = prepared;

@@ -1,6 +1,7 @@
 import type { VipFact } from "../../facts/fact.ts";
 import type { FactView } from "../../facts/view.ts";
 import { refusalError, VipKeeper } from "../../l4lb/apply.ts";
+import type { ServiceCounters } from "../../l4lb/dataplane.ts";
 import { newVipMetrics, type VipMetrics } from "../../l4lb/metric.ts";
 import type { NameKey } from "../../l4lb/names.ts";
 import { type ClaimWord, OwnClaims } from "../../l4lb/own-claims.ts";
@@ -8,6 +9,7 @@ import { type PublishedName, PublishedNames } from "../../l4lb/published.ts";
 import type { ServiceChange } from "../../l4lb/rows.ts";
 import { type Service, serviceName } from "../../l4lb/service.ts";
 import { VipTable } from "../../l4lb/table.ts";
+import type { KernelView } from "../../l4lb/trace.ts";
 import { equalIp, type Ip, parseIp } from "../../lib/address.ts";
 import type { Cancel, Clock } from "../../lib/clock.ts";
 import { messageOf } from "../../lib/error.ts";
@@ -29,6 +31,8 @@ const GAP_PER_PASS = 100;
 const LEAST_GAP_MS = 200;
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 4000;
+/** How old counters may be, milliseconds. */
+const COUNTERS_MS = 5000;
 const REPAIRS_KEPT = 20;
 const OBJECTS_NAMED = 20;
 
@@ -81,6 +85,7 @@ export class Vips {
   #failure: string | undefined;
   #repairs: readonly VipRepair[] = [];
   #nextPass: Cancel | undefined;
+  #carried: { readonly at: number; readonly counters: readonly ServiceCounters[] } | undefined;
 
   constructor(options: VipsOptions) {
     const { chosen, settings, node, addresses, view, clock, random } = options;
@@ -138,6 +143,35 @@ export class Vips {
 
   isNamed(name: string, ip: Ip): boolean {
     return this.#names.has(name, ip.family);
+  }
+
+  /** What services and backends have carried; nothing when the kernel can't tell. Read anew after a while only, since
+   *  it costs as much as there are services and connections. */
+  carried(): readonly ServiceCounters[] {
+    const at = this.#options.clock.monotonic();
+    if (this.#carried === undefined || at - this.#carried.at > COUNTERS_MS) {
+      this.#carried = { at, counters: this.#readCounters() };
+    }
+    return this.#carried.counters;
+  }
+
+  #readCounters(): readonly ServiceCounters[] {
+    try {
+      return this.chosen.dataplane.counters();
+    } catch (error) {
+      this.#options.log.warn("counters of virtual IPs not read", { problem: messageOf(error) });
+      return [];
+    }
+  }
+
+  /** Reads what the kernel has now, and puts back what services need and is missing; what is wrong with services is
+   *  left to the next comparison, which is asked for. Throws a NetError when the kernel can't be read. */
+  examine(): KernelView {
+    const { dataplane } = this.chosen;
+    const { made } = dataplane.prepare();
+    const services = new Map(dataplane.read().map((service) => [serviceName(service), service]));
+    this.#loop.request();
+    return { problem: this.#failure, missing: made, services };
   }
 
   /** Asks for a comparison with the kernel. */

@@ -1,14 +1,10 @@
-import { CLASS, RCODE, TYPE } from "../codes.ts";
 import type { Answer } from "../forward/answer.ts";
 import type { AnswerTable } from "../forward/cache.ts";
 import type { Question } from "../forward/question.ts";
-import { HEADER_BYTES } from "../message.ts";
-import { type Name, nameBytes } from "../name.ts";
-import { addressBytes, type DnsRecord } from "../record.ts";
-import { encodeReply } from "../reply.ts";
-import { negativeSoa } from "../zone.ts";
-import type { NameData } from "../zones.ts";
+import type { Name } from "../name.ts";
+import type { NameData } from "../name-records.ts";
 import { answerBytes, answerKey, encodeAnswer } from "./answer-entry.ts";
+import { EntryMaker, sizeOfEntry, writeEntry } from "./entry.ts";
 import {
   A_BYTES,
   AAAA_BYTES,
@@ -21,7 +17,6 @@ import {
   HASH_START,
   IDLE,
   LIFETIME_BITS,
-  OTHER_TYPES,
   REGION_WORDS,
   REMOVED,
   WORKERS_MOST,
@@ -43,8 +38,9 @@ export class SharedTable implements AnswerTable {
   readonly memory: SharedArrayBuffer;
   readonly #words: Int32Array;
   readonly #bytes: Uint8Array;
-  /** Free blocks by the logarithm of their size in words. */
-  readonly #free: number[][] = Array.from({ length: 32 }, () => []);
+  /** Free blocks by the class of their size. */
+  readonly #entries = new EntryMaker();
+  readonly #free: number[][] = Array.from({ length: 128 }, () => []);
   #retired: Retired[] = [];
   #end = ARENA;
   #live = 0;
@@ -56,7 +52,9 @@ export class SharedTable implements AnswerTable {
     this.#words = new Int32Array(this.memory);
     this.#bytes = new Uint8Array(this.memory);
     for (let worker = 0; worker < WORKERS_MOST; worker++) this.#words[CONTROL.workers + worker] = IDLE;
-    this.#setSlots(FIRST_SLOTS_LOG2, this.#allocateSlots(FIRST_SLOTS_LOG2));
+    const slots = this.#allocateSlots(FIRST_SLOTS_LOG2);
+    if (slots === undefined) throw new Error(`${bytes} bytes are too few`);
+    this.#setSlots(FIRST_SLOTS_LOG2, slots);
   }
 
   /** Names in the table. */
@@ -72,11 +70,12 @@ export class SharedTable implements AnswerTable {
   /** Publishes what is known of a name, or takes it out. What the workers can't answer is left out: names with aliases,
    *  and all that there is no room for. */
   put(name: Name, data: NameData | undefined): void {
-    const key = nameBytes(name);
-    if (key === undefined) return;
-    const entry = data === undefined ? undefined : encodeEntry(name, key, data);
-    const offset = entry === undefined ? undefined : this.#store(entry);
-    this.#refer(key, offset);
+    const { key, keyBytes } = this.#entries.keyOf(name);
+    if (keyBytes === 0) return;
+    const entry = data === undefined ? undefined : this.#entries.entryOf(name, data);
+    const offset = entry === undefined ? undefined : this.#allocate(Math.ceil(sizeOfEntry(entry) / 4));
+    if (entry !== undefined && offset !== undefined) writeEntry(entry, this.#words, this.#bytes, offset);
+    this.#refer(key, keyBytes, offset);
     this.#collect();
   }
 
@@ -85,21 +84,21 @@ export class SharedTable implements AnswerTable {
     const entry = key && encodeAnswer(key, question, answer, bornSeconds);
     const offset = entry === undefined ? undefined : this.#store(entry);
     if (key === undefined) return;
-    this.#refer(key, offset);
+    this.#refer(key, key.length, offset);
     this.#collect();
   }
 
   removeAnswer(question: Question): void {
     const key = answerKey(question);
     if (key === undefined) return;
-    this.#refer(key, undefined);
+    this.#refer(key, key.length, undefined);
     this.#collect();
   }
 
   takeUses(question: Question): number {
     const key = answerKey(question);
     if (key === undefined) return 0;
-    const entry = this.#words[this.#slotOf(key, hashOf(key)) + 1] ?? EMPTY;
+    const entry = this.#words[this.#slotOf(key, key.length, hashOf(key, key.length)) + 1] ?? EMPTY;
     if (entry === EMPTY || entry === REMOVED) return 0;
     const lived = this.#words[entry + 2] ?? 0;
     this.#words[entry + 2] = lived & (2 ** LIFETIME_BITS - 1);
@@ -119,10 +118,14 @@ export class SharedTable implements AnswerTable {
     return offset;
   }
 
-  #refer(key: Uint8Array, offset: number | undefined): void {
-    const hash = hashOf(key);
-    const slot = this.#slotOf(key, hash);
+  #refer(key: Uint8Array, keyBytes: number, offset: number | undefined): void {
+    const hash = hashOf(key, keyBytes);
+    const slot = this.#slotOf(key, keyBytes, hash);
     const before = Atomics.load(this.#words, slot + 1);
+    if (before === EMPTY && offset !== undefined && !this.#hasFreeSlots()) {
+      this.#free[sizeClass(this.#wordsOf(offset))]?.push(offset);
+      return;
+    }
     if (offset === undefined) {
       if (before !== EMPTY && before !== REMOVED) {
         Atomics.store(this.#words, slot + 1, REMOVED);
@@ -139,7 +142,7 @@ export class SharedTable implements AnswerTable {
   }
 
   /** The slot of a name, or the first that it may take. */
-  #slotOf(key: Uint8Array, hash: number): number {
+  #slotOf(key: Uint8Array, keyBytes: number, hash: number): number {
     const { first, mask } = this.#slots();
     let free: number | undefined;
     for (let index = hash & mask; ; index = (index + 1) & mask) {
@@ -147,14 +150,15 @@ export class SharedTable implements AnswerTable {
       const entry = this.#words[slot + 1] ?? 0;
       if (entry === EMPTY) return free ?? slot;
       if (entry === REMOVED) free ??= slot;
-      else if (this.#words[slot] === hash && this.#hasKey(entry, key)) return slot;
+      else if (this.#words[slot] === hash && this.#hasKey(entry, key, keyBytes)) return slot;
     }
   }
 
-  #hasKey(entry: number, key: Uint8Array): boolean {
-    if (((this.#words[entry] ?? 0) & 0xffff) !== key.length) return false;
+  #hasKey(entry: number, key: Uint8Array, keyBytes: number): boolean {
+    if (((this.#words[entry] ?? 0) & 0xffff) !== keyBytes) return false;
     const from = (entry + ENTRY_WORDS) * 4;
-    return key.every((byte, index) => this.#bytes[from + index] === byte);
+    for (let index = 0; index < keyBytes; index++) if (this.#bytes[from + index] !== key[index]) return false;
+    return true;
   }
 
   /** Twice the slots, or as many without those of removed names, when three of four are taken. */
@@ -163,6 +167,7 @@ export class SharedTable implements AnswerTable {
     if (this.#used * 4 < (mask + 1) * 3) return;
     const grown = this.#live * 2 > mask ? log2 + 1 : log2;
     const region = this.#allocateSlots(grown);
+    if (region === undefined) return;
     const newMask = 2 ** grown - 1;
     for (let index = 0; index <= mask; index++) {
       const entry = this.#words[first + index * 2 + 1] ?? 0;
@@ -176,6 +181,12 @@ export class SharedTable implements AnswerTable {
     this.#used = this.#live;
     this.#setSlots(grown, region);
     this.#retire(first, (mask + 1) * 2);
+  }
+
+  /** False when there was no room to grow: one slot in eight stays empty, or searches would never end. */
+  #hasFreeSlots(): boolean {
+    const { mask } = this.#slots();
+    return this.#used * 8 < (mask + 1) * 7;
   }
 
   #wordsOf(entry: number): number {
@@ -195,22 +206,23 @@ export class SharedTable implements AnswerTable {
     Atomics.store(this.#words, CONTROL.slots, ((region / REGION_WORDS) << 5) | log2);
   }
 
-  #allocateSlots(log2: number): number {
+  #allocateSlots(log2: number): number | undefined {
     const words = 2 ** (log2 + 1);
     const offset = this.#allocate(words);
-    if (offset === undefined) throw new Error(`no room for ${2 ** log2} slots`);
+    if (offset === undefined) return undefined;
     this.#words.fill(EMPTY, offset, offset + words);
     return offset;
   }
 
   #allocate(words: number): number | undefined {
-    const log2 = sizeClass(words);
-    const free = this.#free[log2]?.pop();
+    const size = sizeClass(words);
+    const free = this.#free[size]?.pop();
     if (free !== undefined) return free;
-    const unit = Math.min(2 ** log2, REGION_WORDS);
+    const block = wordsOfClass(size);
+    const unit = block >= REGION_WORDS ? REGION_WORDS : 1;
     const offset = Math.ceil(this.#end / unit) * unit;
-    if (offset + 2 ** log2 > this.#words.length) return undefined;
-    this.#end = offset + 2 ** log2;
+    if (offset + block > this.#words.length) return undefined;
+    this.#end = offset + block;
     return offset;
   }
 
@@ -232,52 +244,19 @@ export class SharedTable implements AnswerTable {
   }
 }
 
-/** Regions of slots begin at a multiple of {@link REGION_WORDS}, so blocks of that size and more must. */
+/** Sizes of blocks: 4, 5, 6, 7, 8, 10, 12, 14, 16, 20 … words, so that no more than a fifth is wasted. */
 function sizeClass(words: number): number {
-  return Math.ceil(Math.log2(words));
+  const log2 = Math.max(2, 31 - Math.clz32(words));
+  const quarters = Math.ceil(words / 2 ** (log2 - 2)) - 4;
+  return log2 * 4 + Math.max(0, quarters);
 }
 
-function hashOf(key: Uint8Array): number {
+function wordsOfClass(size: number): number {
+  return (4 + (size % 4)) * 2 ** (Math.floor(size / 4) - 2);
+}
+
+function hashOf(key: Uint8Array, keyBytes: number): number {
   let hash = HASH_START;
-  for (const byte of key) hash = Math.imul(hash ^ byte, HASH_FACTOR);
+  for (let index = 0; index < keyBytes; index++) hash = Math.imul(hash ^ (key[index] ?? 0), HASH_FACTOR);
   return hash;
-}
-
-/** An entry in bytes; undefined for a name that the main thread must answer. */
-function encodeEntry(name: Name, key: Uint8Array, { zone, sets }: NameData): Uint8Array | undefined {
-  const recordsOf = (type: number): readonly DnsRecord[] => sets.find((set) => set.type === type)?.records ?? [];
-  const [a, aaaa] = [recordsOf(TYPE.A), recordsOf(TYPE.AAAA)];
-  if (a.length > 0xffff || aaaa.length > 0xffff || recordsOf(TYPE.CNAME).length > 0) return undefined;
-  const other = sets.some(({ type }) => type !== TYPE.A && type !== TYPE.AAAA);
-  const soa = encodeSoa(name, key, negativeSoa(zone));
-  const start = ENTRY_WORDS * 4 + key.length;
-  const bytes = new Uint8Array(start + a.length * A_BYTES + aaaa.length * AAAA_BYTES + soa.length);
-  const words = new Int32Array(bytes.buffer, 0, ENTRY_WORDS);
-  words[0] = key.length | (other ? OTHER_TYPES : 0);
-  words[1] = a.length | (aaaa.length << 16);
-  words[2] = soa.length;
-  bytes.set(key, ENTRY_WORDS * 4);
-  let offset = start;
-  for (const { ttl, data } of [...a, ...aaaa]) {
-    if (data.type !== "A" && data.type !== "AAAA") throw new Error(`${data.type} among addresses`);
-    const content = addressBytes(data);
-    const view = new DataView(bytes.buffer, offset);
-    view.setUint16(0, 0xc000 | HEADER_BYTES);
-    view.setUint16(2, TYPE[data.type]);
-    view.setUint16(4, CLASS.IN);
-    view.setUint32(6, ttl);
-    view.setUint16(10, content.length);
-    bytes.set(content, offset + 12);
-    offset += 12 + content.length;
-  }
-  bytes.set(soa, offset);
-  return bytes;
-}
-
-/** The SOA record as it follows a question about the name. */
-function encodeSoa(name: Name, key: Uint8Array, soa: DnsRecord): Uint8Array {
-  const question = Uint8Array.from([...key, 0, TYPE.A, 0, CLASS.IN]);
-  const query = { id: 0, flags: 0, name, type: TYPE.A, question, edns: undefined };
-  const reply = { rcode: RCODE.NOERROR, authoritative: true, answers: [], authority: [soa], additional: [] };
-  return encodeReply(query, reply, { limit: 1024, recursion: false }).slice(HEADER_BYTES + question.length);
 }

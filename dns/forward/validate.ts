@@ -68,15 +68,18 @@ function readAnswer(source: Uint8Array, start: number): Answer | undefined {
   const total = answers + authority + u16(message, 10);
   if (total > RECORDS_MOST) return undefined;
   const records: (AnswerRecord & { readonly wire: WireRecord })[] = [];
+  // What an asker gets otherwise than it came here: the header, and what is between a record's owner and its data.
+  const changing = new Uint8Array(message.length).fill(1, 0, HEADER_BYTES);
   let offset = start;
   let opt: WireRecord | undefined;
   for (let index = 0; index < total; index++) {
     const wire = readRecord(message, offset);
-    if (wire === undefined) return undefined;
+    if (wire === undefined || !isLasting(message, offset, changing)) return undefined;
+    changing.fill(1, wire.ttlAt - 4, wire.dataAt);
     if (wire.type === TYPE.OPT) {
       if (opt !== undefined || wire.name !== "" || index < answers + authority) return undefined;
       opt = wire;
-    } else if (wire.class !== CLASS.IN || !hasGoodNames(message, wire)) return undefined;
+    } else if (wire.class !== CLASS.IN || !hasGoodNames(message, wire, changing)) return undefined;
     else if (opt === undefined) {
       lowerOwner(message, offset);
       records.push({ wire, ttlAt: wire.ttlAt - start, end: wire.end - start });
@@ -121,7 +124,7 @@ const ADDRESS_BYTES: ReadonlyMap<number, number> = new Map([
   [TYPE.AAAA, 16],
 ]);
 
-function hasGoodNames(message: Uint8Array, { type, dataAt, end }: WireRecord): boolean {
+function hasGoodNames(message: Uint8Array, { type, dataAt, end }: WireRecord, changing: Uint8Array): boolean {
   const bytes = ADDRESS_BYTES.get(type);
   if (bytes !== undefined) return end - dataAt === bytes;
   const form = NAMES_IN.get(type);
@@ -129,10 +132,22 @@ function hasGoodNames(message: Uint8Array, { type, dataAt, end }: WireRecord): b
   let offset = dataAt + form.before;
   for (let index = 0; index < form.names; index++) {
     const read = readName(message, offset);
-    if (read === undefined) return false;
+    if (read === undefined || !isLasting(message, offset, changing)) return false;
     offset = read.end;
   }
   return offset + form.after === end;
+}
+
+/** Whether a name, which has been read, is still the same when what changes has changed: a pointer may lead
+ *  anywhere. */
+function isLasting(message: Uint8Array, start: number, changing: Uint8Array): boolean {
+  for (let offset = start; ; ) {
+    const size = message[offset] ?? 0;
+    const end = size >= 0xc0 ? offset + 1 : offset + size;
+    for (let index = offset; index <= end; index++) if (changing[index] === 1) return false;
+    if (size === 0) return true;
+    offset = size >= 0xc0 ? u16(message, offset) & 0x3fff : end + 1;
+  }
 }
 
 /** Owners written out may have our random letters, which are nobody's business. */

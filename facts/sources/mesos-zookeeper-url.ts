@@ -1,44 +1,15 @@
 import { tryParseIp } from "../../lib/address.ts";
-import { NetError } from "../../lib/error.ts";
+import { parseZooKeeperUrl as parse, type ZooKeeperUrl } from "../../lib/zookeeper-url.ts";
 import { memberOf, textOf, wholeOf } from "../task-mesos-json.ts";
 
-/** Where Mesos masters elect their leader. */
-export interface ZooKeeperPlace {
-  /** `host:port`, each server of the ensemble. */
-  readonly servers: readonly string[];
-  /** Znode below which the candidates are: `/mesos`. */
-  readonly path: string;
-  /** `user:password` for the digest scheme, when given. */
-  readonly auth?: string;
-}
-
-const DEFAULT_PORT = 2181;
-
-/** Reads `zk://[user:password@]host[:port][,host[:port]…]/path`, the form of Mesos' `--zk` and `--master`. Throws a
- *  NetError `invalid`, without repeating the password. */
-export function parseZooKeeperUrl(url: string): ZooKeeperPlace {
-  const [, auth, hosts = "", path = ""] = /^zk:\/\/(?:([^@/]*)@)?([^/@]+)(\/[^?#]*)$/.exec(url.trim()) ?? [];
-  const znode = path.replace(/\/+$/, "");
-  if (hosts === "" || znode === "" || /\/\.{0,2}(\/|$)/.test(znode)) throw badUrl("it isn't zk://host:port,…/path");
-  if (auth !== undefined && !/^[^:]+:./.test(auth)) throw badUrl("before the @ isn't user:password");
-  const servers = hosts.split(",").map(serverOf);
-  return auth === undefined ? { servers, path: znode } : { servers, path: znode, auth };
-}
-
-function serverOf(text: string): string {
-  const [, host, port] = /^([A-Za-z0-9._-]+)(?::(\d{1,5}))?$/.exec(text.trim()) ?? [];
-  const number = port === undefined ? DEFAULT_PORT : wholeOf(Number(port), 1, 65_535);
-  if (host === undefined || number === undefined) {
-    throw badUrl(`${JSON.stringify(text)} isn't host or host:port (write IPv6 servers by name)`);
-  }
-  return `${host}:${number}`;
-}
-
-function badUrl(said: string): NetError {
-  return new NetError("invalid", {
+/** Reads where Mesos masters elect their leader, `zk://[user:password@]host[:port],…/path`, the form of Mesos' `--zk` and
+ *  `--master`; below the path are the candidates. Throws a NetError `invalid`, without repeating the password. */
+export function parseZooKeeperUrl(text: string): ZooKeeperUrl {
+  return parse(text, {
     tried: "read the ZooKeeper address of the Mesos masters",
-    said,
     remedy: "write zk://host1:2181,host2:2181/mesos, as the masters' --zk",
+    segment: /./,
+    host: /^[\w.-]+$/,
   });
 }
 

@@ -1,17 +1,12 @@
 import { type Client, createClient } from "node-zookeeper-client";
 import type { Cancel, Clock } from "../../lib/clock.ts";
 import { messageOf, NetError } from "../../lib/error.ts";
+import type { ZooKeeperUrl } from "../../lib/zookeeper-url.ts";
 import type { LeaderFinder } from "./mesos-leader.ts";
-import {
-  candidatesAmong,
-  leadingCandidate,
-  masterBase,
-  onlyOldCandidates,
-  type ZooKeeperPlace,
-} from "./mesos-zookeeper-url.ts";
+import { candidatesAmong, leadingCandidate, masterBase, onlyOldCandidates } from "./mesos-zookeeper-url.ts";
 
 export interface ZooKeeperLeaderOptions {
-  readonly place: ZooKeeperPlace;
+  readonly place: ZooKeeperUrl;
   /** Of the masters' HTTP servers. */
   readonly scheme: "http" | "https";
   readonly clock: Clock;
@@ -80,10 +75,10 @@ class ZooKeeperLeader implements LeaderFinder {
 
   #connect(): void {
     if (this.#stopped || this.#client !== undefined) return;
-    const { servers, auth } = this.#options.place;
+    const { servers, credentials } = this.#options.place;
     const client = createClient(servers.join(","), { sessionTimeout: SESSION_MS, spinDelay: SPIN_MS, retries: 0 });
     this.#client = client;
-    if (auth !== undefined) client.addAuthInfo("digest", Buffer.from(auth));
+    if (credentials !== undefined) client.addAuthInfo("digest", Buffer.from(credentials));
     const ifCurrent = (action: () => void) => () => {
       if (this.#client === client) action();
     };

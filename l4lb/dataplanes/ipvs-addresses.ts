@@ -1,5 +1,5 @@
 import type { Kernel, Operation, Route } from "../../kernel/kernel.ts";
-import { formatIp, hostPrefix, type Ip } from "../../lib/address.ts";
+import { equalIp, type Family, formatIp, hostPrefix, type Ip } from "../../lib/address.ts";
 import { hasErrno } from "../../lib/error.ts";
 import { prepareVipDevice, removeVipDevice, VIP_DEVICE, VIP_ROUTE_PROTOCOL } from "./vip-device.ts";
 
@@ -14,8 +14,15 @@ export class IpvsAddresses {
   /** Without service at the last `prepare`: they go with the next one. Until then a client with a connection to the
    *  service is told that it has ended, by a node that still takes the packets for its own. */
   readonly #idle = new Set<string>();
+  /** The first address of each family. */
+  readonly #sources = new Map<Family, Ip>();
 
-  constructor(private readonly kernel: Kernel) {}
+  /** Where only processes of the namespace are clients (`ownClients`), their connections begin with an address of the
+   *  namespace's own, so that nobody has to masquerade them. */
+  constructor(
+    private readonly kernel: Kernel,
+    private readonly ownClients: boolean,
+  ) {}
 
   /** Makes the device, reads which addresses there are, adds those that are missing and takes away those that have had
    *  no service for two calls. Names what it made. */
@@ -23,7 +30,8 @@ export class IpvsAddresses {
     const made = prepareVipDevice(this.kernel);
     this.load();
     const texts = new Set(wanted.map(formatIp));
-    const missing = wanted.filter((ip) => this.#present.get(formatIp(ip))?.protocol !== VIP_ROUTE_PROTOCOL);
+    this.#findSources();
+    const missing = wanted.filter((ip) => !this.#fits(ip));
     this.#throwFirst(this.add(missing));
     this.#throwFirst(this.#drop([...this.#present.keys()].filter((text) => !texts.has(text) && this.#idle.has(text))));
     this.#idle.clear();
@@ -55,7 +63,7 @@ export class IpvsAddresses {
 
   /** One error, or undefined, for each address. */
   add(addresses: readonly Ip[]): (Error | undefined)[] {
-    const routes = addresses.map(routeTo);
+    const routes = addresses.map((ip) => this.#routeTo(ip));
     const outcome = this.kernel.attempt(routes.map((route): Operation => ({ do: "route.replace", route })));
     for (const [index, route] of routes.entries()) {
       if (outcome[index] === undefined) this.#present.set(formatIp(route.dst.ip), route);
@@ -78,11 +86,34 @@ export class IpvsAddresses {
     return outcome.map((error) => (hasErrno(error, "ESRCH") ? undefined : error));
   }
 
+  #fits(ip: Ip): boolean {
+    const route = this.#present.get(formatIp(ip));
+    if (route?.protocol !== VIP_ROUTE_PROTOCOL) return false;
+    const source = this.#sources.get(ip.family);
+    return source === undefined || route.source === undefined ? source === route.source : equalIp(source, route.source);
+  }
+
+  #routeTo(ip: Ip): Route {
+    const source = this.#sources.get(ip.family);
+    return {
+      dst: hostPrefix(ip),
+      dev: VIP_DEVICE,
+      table: TABLE_LOCAL,
+      local: true,
+      protocol: VIP_ROUTE_PROTOCOL,
+      ...(source === undefined ? {} : { source }),
+    };
+  }
+
+  #findSources(): void {
+    this.#sources.clear();
+    if (!this.ownClients) return;
+    for (const { address, scope } of this.kernel.addresses().toReversed()) {
+      if (scope === "global") this.#sources.set(address.ip.family, address.ip);
+    }
+  }
+
   #throwFirst(outcome: readonly (Error | undefined)[]): void {
     for (const error of outcome) if (error !== undefined) throw error;
   }
-}
-
-function routeTo(ip: Ip): Route {
-  return { dst: hostPrefix(ip), dev: VIP_DEVICE, table: TABLE_LOCAL, local: true, protocol: VIP_ROUTE_PROTOCOL };
 }

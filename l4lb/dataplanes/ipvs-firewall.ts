@@ -86,6 +86,15 @@ export function ipvsFirewall(kernel: Kernel): IpvsFirewall {
   return new Firewall(kernel);
 }
 
+/** For a namespace whose only clients are its own processes: nothing is forwarded, and its routes give connections a
+ *  source that answers come back to. */
+export const NO_FIREWALL: IpvsFirewall = {
+  lacking: undefined,
+  prepare: () => [],
+  change: () => undefined,
+  remove: () => undefined,
+};
+
 class Firewall implements IpvsFirewall {
   lacking: string | undefined;
 

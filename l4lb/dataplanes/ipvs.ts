@@ -2,11 +2,14 @@ import type { IpvsDestinationState, IpvsOperation, IpvsServiceState } from "../.
 import type { Kernel } from "../../kernel/kernel.ts";
 import { formatIp, type Ip } from "../../lib/address.ts";
 import { hasErrno, NetError } from "../../lib/error.ts";
+import type { Files } from "../../lib/files.ts";
 import type { BackendCounters, Change, Dataplane, Foundation, ServiceCounters } from "../dataplane.ts";
 import { compareBackends, type Service, type ServiceKey, serviceName } from "../service.ts";
 import { checkService } from "./check-service.ts";
 import { IpvsAddresses } from "./ipvs-addresses.ts";
-import { type IpvsFirewall, ipvsFirewall } from "./ipvs-firewall.ts";
+import { IpvsEverywhere } from "./ipvs-everywhere.ts";
+import { type IpvsFirewall, ipvsFirewall, NO_FIREWALL } from "./ipvs-firewall.ts";
+import { IpvsNamespaces } from "./ipvs-namespaces.ts";
 import { IpvsSenders } from "./ipvs-senders.ts";
 import { FALLBACK, ipvsKey, isMarked, marked, readService, serviceKey, stepsTo } from "./ipvs-service.ts";
 import { ipvsSettings } from "./ipvs-settings.ts";
@@ -17,12 +20,19 @@ export interface IpvsOptions {
   /** 0 ≤ number < 1, as Math.random: among backends that are equal the kernel takes the last one added, which would be
    *  the same for every service and on every node. */
   readonly random: () => number;
+  /** Where the CNI plugin `dcos-l4lb` names the namespaces of containers that have no way to this one: they get all
+   *  virtual IPs too. None when absent. */
+  readonly namespaces?: { readonly files: Pick<Files, "list" | "read">; readonly directory: string };
 }
 
 /** Virtual IPs on the kernel's IP Virtual Server, in the namespace of `kernel`, which stays the caller's. What it keeps
  *  there is told in README.md of this folder. */
 export function openIpvsDataplane(kernel: Kernel, options: IpvsOptions): Dataplane {
-  return new IpvsDataplane(kernel, options);
+  const { namespaces } = options;
+  const own = new IpvsDataplane(kernel, options, false);
+  if (namespaces === undefined) return own;
+  const open = (inner: Kernel) => new IpvsDataplane(inner, options, true);
+  return new IpvsEverywhere(own, new IpvsNamespaces({ kernel, ...namespaces, open }));
 }
 
 /** One change on its way to the kernel. */
@@ -44,9 +54,10 @@ class IpvsDataplane implements Dataplane {
   constructor(
     private readonly kernel: Kernel,
     private readonly options: IpvsOptions,
+    ownClients: boolean,
   ) {
-    this.#addresses = new IpvsAddresses(kernel);
-    this.#firewall = ipvsFirewall(kernel);
+    this.#addresses = new IpvsAddresses(kernel, ownClients);
+    this.#firewall = ownClients ? NO_FIREWALL : ipvsFirewall(kernel);
   }
 
   prepare(): Foundation {

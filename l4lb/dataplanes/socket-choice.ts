@@ -1,12 +1,15 @@
 import { type Backend, backendName } from "../service.ts";
 import { MH_ENTRIES, type Slot } from "./socket-layout.ts";
 
+/** A slot as it is before anybody has drawn it. */
+export type NewSlot = Omit<Slot, "total">;
+
 const FULL = 0xffff_ffff;
 
 /** The slots of a service's backends: first those with weight, then those without, each in the order given. Walker's
  *  alias method, in the form of Vose: two random numbers and at most two look-ups choose among any number of backends
  *  in exact proportion (to one in 2^32). */
-export function slotsOf(backends: readonly Backend[]): Slot[] {
+export function slotsOf(backends: readonly Backend[]): NewSlot[] {
   const chosen = backends.filter(({ weight }) => weight > 0);
   const total = chosen.reduce((sum, { weight }) => sum + weight, 0);
   // A slot's share of the choices, times the number of slots: 1 is a slot that is full by itself.

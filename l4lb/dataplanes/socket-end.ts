@@ -3,8 +3,9 @@ import { everyNetns, netnsCookie } from "../../kernel/netns-list.ts";
 import { type ConnectedSocket, SocketDiag } from "../../kernel/socket-diag.ts";
 import { hasErrno } from "../../lib/error.ts";
 import type { ServiceKey } from "../service.ts";
+import { MapDump } from "./socket-dump.ts";
 import type { SocketMaps } from "./socket-foundation.ts";
-import { CONNECTION_VALUE, ENDPOINT_BYTES, endpointAt, PAIR_BYTES, versionKey } from "./socket-layout.ts";
+import { CONNECTION_VALUE, ENDPOINT_BYTES, endpointAt, numberKey, PAIR_BYTES } from "./socket-layout.ts";
 
 /** A connected socket whose backend is none any more. */
 interface Bereft {
@@ -22,33 +23,33 @@ export function endBereft(maps: SocketMaps, missed: Set<bigint>, concerns: (serv
   const left = new Map(bereftIn(maps, concerns).map((socket) => [socket.cookie, socket]));
   if (left.size > 0) {
     for (const cookie of endAll([...left.values()])) {
-      maps.connections.delete(versionKey(cookie));
+      maps.connections.delete(numberKey(cookie));
       left.delete(cookie);
     }
   }
-  for (const cookie of left.keys()) if (missed.has(cookie)) maps.connections.delete(versionKey(cookie));
+  for (const cookie of left.keys()) if (missed.has(cookie)) maps.connections.delete(numberKey(cookie));
   const again = [...left.keys()].filter((cookie) => !missed.has(cookie));
   missed.clear();
   for (const cookie of again) missed.add(cookie);
 }
 
 function bereftIn(maps: SocketMaps, concerns: (service: string) => boolean): Bereft[] {
-  const { keys, values, count } = maps.connections.dump();
-  const cookies = new DataView(keys.buffer);
-  const view = new DataView(values.buffer);
+  const connections = new MapDump(maps.connections);
   const known = new Map<string, boolean>();
   const bereft: Bereft[] = [];
-  for (let index = 0; index < count; index++) {
-    const offset = index * CONNECTION_VALUE.bytes;
-    const pair = values.subarray(offset, offset + PAIR_BYTES);
-    const name = pair.toHex();
-    const stays =
-      known.get(name) ?? (!concerns(name.slice(0, 2 * ENDPOINT_BYTES)) || maps.members.get(pair) !== undefined);
-    known.set(name, stays);
-    const backend = endpointAt(values, offset + ENDPOINT_BYTES);
+  for (let place = 0; place < connections.count; place++) {
+    const offset = place * CONNECTION_VALUE.bytes;
+    const pair = connections.valueDigits(place, PAIR_BYTES);
+    let stays = known.get(pair);
+    if (stays === undefined) {
+      stays = !concerns(pair.slice(0, 2 * ENDPOINT_BYTES)) || maps.members.get(Uint8Array.fromHex(pair)) !== undefined;
+      known.set(pair, stays);
+    }
+    const backend = endpointAt(connections.values, offset + ENDPOINT_BYTES);
     if (stays || backend === undefined) continue;
-    const netns = view.getBigUint64(offset + CONNECTION_VALUE.netns, true);
-    bereft.push({ cookie: cookies.getBigUint64(index * 8, true), netns, backend });
+    const cookie = connections.keys.getBigUint64(place * 8, true);
+    const netns = connections.values.getBigUint64(offset + CONNECTION_VALUE.netns, true);
+    bereft.push({ cookie, netns, backend });
   }
   return bereft;
 }

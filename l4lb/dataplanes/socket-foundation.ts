@@ -3,17 +3,29 @@ import { BpfMap } from "../../kernel/bpf-map.ts";
 import { attachTypeOf, type CgroupHook, closeProgram, loadProgram, programInfoById } from "../../kernel/bpf-program.ts";
 import { linuxFiles } from "../../kernel/file.ts";
 import { closeFolder, openFolder } from "../../kernel/folder.ts";
+import { cgroupRoot, mountBpfFilesystem } from "../../kernel/mounts.ts";
 import { NetError } from "../../lib/error.ts";
 import { MAPS, type MapName } from "./socket-layout.ts";
-import { type MapDescriptors, socketProgram } from "./socket-program.ts";
+import { socketProgram } from "./socket-program.ts";
+import type { MapDescriptors } from "./socket-program-writer.ts";
 
 /** Where the programs work and where they and their maps are kept. */
 export interface SocketPlaces {
   /** Folder of a control group of version 2: the programs see the sockets that processes in it and below make. */
   readonly cgroup: string;
-  /** Folder in a BPF file system, which is ours alone. */
-  readonly pins: string;
+  /** Where the BPF file system is; mounted there when it isn't. */
+  readonly bpffs: string;
+  /** Folder in it, ours alone. */
+  readonly folder: string;
 }
+
+/** The control group of all processes of the node. Control groups of version 2 are mounted for ourselves when the node
+ *  has not done so. */
+export function nodeCgroup(): string {
+  return cgroupRoot(OWN_CGROUPS);
+}
+
+const OWN_CGROUPS = "/run/dcos-net/cgroup2";
 
 /** The maps of the data plane. */
 export type SocketMaps = Readonly<Record<MapName, BpfMap>>;
@@ -40,7 +52,11 @@ export class SocketFoundation {
   readonly #links = new Map<CgroupHook, CgroupLink>();
   #names: ReadonlyMap<string, readonly string[]> | undefined;
 
-  constructor(private readonly places: SocketPlaces) {}
+  readonly #pins: string;
+
+  constructor(private readonly places: SocketPlaces) {
+    this.#pins = `${places.bpffs}/${places.folder}`;
+  }
 
   /** The maps that are there; undefined when not all of them are. */
   maps(): SocketMaps | undefined {
@@ -48,7 +64,8 @@ export class SocketFoundation {
     return this.#maps;
   }
 
-  /** Makes what is missing or wrong, and names it. */
+  /** Makes what is missing or wrong, and names it. When it fails, all goes that was not there before, so that nobody is
+   *  served by half of the programs. */
   prepare(): string[] {
     const cgroup = linuxFiles.stat(this.places.cgroup)?.inode;
     if (cgroup === undefined) {
@@ -58,11 +75,15 @@ export class SocketFoundation {
         remedy: "mount cgroup2, or name a folder in it",
       });
     }
-    linuxFiles.makeDirectory(this.#folder("maps"), 0o700);
-    linuxFiles.makeDirectory(this.#folder("links"), 0o700);
-    const made: string[] = [];
-    const maps = this.#prepareMaps(made);
-    for (const hook of HOOKS) this.#prepareLink(hook, maps, cgroup, made);
+    const { bpffs } = this.places;
+    const made = mountBpfFilesystem(bpffs) ? [`BPF file system ${bpffs}`] : [];
+    const isNew = linuxFiles.stat(this.#pins) === undefined;
+    try {
+      this.#prepareAll(cgroup, made);
+    } catch (error) {
+      if (isNew) this.remove();
+      throw error;
+    }
     return made;
   }
 
@@ -76,7 +97,7 @@ export class SocketFoundation {
     }
     for (const name of MAP_NAMES) linuxFiles.remove(this.#mapPath(name));
     for (const folder of ["maps", "links"] as const) linuxFiles.removeDirectory(this.#folder(folder));
-    linuxFiles.removeDirectory(this.places.pins);
+    linuxFiles.removeDirectory(this.#pins);
     this.#links.clear();
     this.close();
   }
@@ -88,8 +109,15 @@ export class SocketFoundation {
     this.#links.clear();
   }
 
+  #prepareAll(cgroup: bigint, made: string[]): void {
+    linuxFiles.makeDirectory(this.#folder("maps"), 0o700);
+    linuxFiles.makeDirectory(this.#folder("links"), 0o700);
+    const maps = this.#prepareMaps(made);
+    for (const hook of HOOKS) this.#prepareLink(hook, maps, cgroup, made);
+  }
+
   #folder(name: "maps" | "links"): string {
-    return `${this.places.pins}/${name}`;
+    return `${this.#pins}/${name}`;
   }
 
   #mapPath(name: MapName): string {

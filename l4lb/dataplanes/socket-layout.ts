@@ -1,6 +1,6 @@
 import { BPF_NAME_MAX } from "../../kernel/bpf.ts";
 import type { MapSpec } from "../../kernel/bpf-map.ts";
-import { type Ip, ipBytes, ipFromBytes } from "../../lib/address.ts";
+import type { Ip } from "../../lib/address.ts";
 import type { Backend, Scheduler, ServiceKey, VipProtocol } from "../service.ts";
 
 /** The bytes that the programs in the kernel and we share. Numbers are little-endian but for ports and addresses, which
@@ -12,8 +12,8 @@ const LAYOUT = 1;
 export const ENDPOINT_BYTES = 20;
 export const PORT_AT = 16;
 export const PROTOCOL_AT = 18;
-const MAPPED_AT = 10;
-const IP4_AT = 12;
+/** Third of the four words of an IPv4 address. */
+const MAPPED = 0x0000ffff;
 export const ADDRESS_BYTES = 16;
 
 /** A service and one of its backends. */
@@ -36,27 +36,33 @@ export interface ServiceValue {
 }
 export const SERVICE_VALUE = { version: 0, choices: 8, backends: 12, scheduler: 16, affinity: 20, bytes: 24 } as const;
 
+/** A version is the first of a service's value, of a slot's key and all of a table's key. */
+export const VERSION_BYTES = 8;
+
 /** Schedulers by number. Up to `rr` the programs choose at random, from `sh` on by the client. */
 const SCHEDULERS: readonly Scheduler[] = ["wlc", "rr", "sh", "mh"];
 export const SCHEDULER_SH = 2;
 export const SCHEDULER_MH = 3;
 
-/** A backend, and how it is chosen: who draws this slot takes it when a random number of 32 bits is at most
- *  `threshold`, and the slot `alias` otherwise (Walker's alias method). */
+/** A backend, and how it is chosen: a random number of 32 bits times the number of slots draws a slot by its upper
+ *  half. When its lower half is at most `threshold`, that backend is taken, and otherwise the one of the slot `alias`
+ *  (Walker's alias method). */
 export interface Slot {
   readonly backend: Backend;
   readonly threshold: number;
   readonly alias: number;
+  /** Connections that the programs have counted here, by drawing this slot. */
+  readonly total: bigint;
 }
 export const SLOT_KEY = { version: 0, index: 8, bytes: 16 } as const;
-export const SLOT_VALUE = { ip: 0, port: 16, weight: 18, threshold: 20, alias: 24, bytes: 28 } as const;
+export const SLOT_VALUE = { ip: 0, port: 16, weight: 18, threshold: 20, alias: 24, total: 32, bytes: 40 } as const;
 
 /** Entries of the table of a service with the scheduler `mh`, each the number of a slot in two bytes. A prime. */
 export const MH_ENTRIES = 1021;
 export const MH_BYTES = 2 * MH_ENTRIES;
 
-/** Connections of one service with one backend, as the programs count them. */
-export const COUNTER_VALUE = { total: 0, active: 8, bytes: 16 } as const;
+/** The weight of a member, and the connections that the programs have counted here, by affinity. */
+export const MEMBER_VALUE = { weight: 0, total: 8, bytes: 16 } as const;
 
 /** Of a socket: its pair, then the cookie of its network namespace. */
 export const CONNECTION_VALUE = { pair: 0, netns: PAIR_BYTES, bytes: PAIR_BYTES + 8 } as const;
@@ -69,7 +75,7 @@ export const REMEMBERED_VALUE = { endpoint: 0, time: 24, bytes: 32 } as const;
 /** How much the maps can hold. Memory is taken as elements come, but for those that make room by themselves. */
 const SERVICES_MAX = 65_536;
 const BACKENDS_MAX = 262_144;
-const CONNECTIONS_MAX = 262_144;
+const CONNECTIONS_MAX = 65_536;
 const REMEMBERED_MAX = 32_768;
 
 /** Names of the maps, which are those of their pins too. */
@@ -80,8 +86,7 @@ export type MapName = keyof typeof MAPS;
  *  - `services` by endpoint
  *  - `slots` by version and number
  *  - `tables` by version: for the scheduler `mh`
- *  - `members` by pair: the weight; who is not in here is no backend any more
- *  - `counters` by pair
+ *  - `members` by pair: who is not in here is no backend any more
  *  - `connections` by socket cookie: connected sockets, TCP and UDP
  *  - `flows` by service and socket cookie: the backend of an unconnected UDP socket
  *  - `replies` by backend and socket cookie: the service that answers of this backend seem to come from
@@ -91,9 +96,8 @@ export const MAPS = {
   addresses: map("addresses", "hash", ADDRESS_BYTES, 4, SERVICES_MAX),
   services: map("services", "hash", ENDPOINT_BYTES, SERVICE_VALUE.bytes, SERVICES_MAX),
   slots: map("slots", "hash", SLOT_KEY.bytes, SLOT_VALUE.bytes, BACKENDS_MAX),
-  tables: map("tables", "hash", 8, MH_BYTES, SERVICES_MAX),
-  members: map("members", "hash", PAIR_BYTES, 4, BACKENDS_MAX),
-  counters: map("counters", "hash", PAIR_BYTES, COUNTER_VALUE.bytes, BACKENDS_MAX),
+  tables: map("tables", "hash", VERSION_BYTES, MH_BYTES, SERVICES_MAX),
+  members: map("members", "hash", PAIR_BYTES, MEMBER_VALUE.bytes, BACKENDS_MAX),
   connections: map("connections", "hash", 8, CONNECTION_VALUE.bytes, CONNECTIONS_MAX),
   flows: map("flows", "lru-hash", OWNED_KEY.bytes, REMEMBERED_VALUE.bytes, REMEMBERED_MAX),
   replies: map("replies", "lru-hash", OWNED_KEY.bytes, REMEMBERED_VALUE.bytes, REMEMBERED_MAX),
@@ -106,124 +110,142 @@ function map(name: string, type: MapSpec["type"], keyBytes: number, valueBytes: 
 
 /** An address in sixteen bytes. */
 export function addressKey(ip: Ip): Uint8Array {
-  const bytes = new Uint8Array(ADDRESS_BYTES);
-  writeAddress(bytes, 0, ip);
-  return bytes;
+  return written(ADDRESS_BYTES, (view) => writeAddress(view, 0, ip));
 }
 
 /** A service's own endpoint. */
-export function serviceKey({ protocol, ip, port }: ServiceKey): Uint8Array {
-  const bytes = new Uint8Array(ENDPOINT_BYTES);
-  writeEndpoint(bytes, 0, protocol, ip, port);
-  return bytes;
+export function serviceKey(key: ServiceKey): Uint8Array {
+  return written(ENDPOINT_BYTES, (view) => writeEndpoint(view, 0, key.protocol, key));
 }
 
 /** The service with one of its backends. */
-export function pairKey({ protocol, ip, port }: ServiceKey, backend: Pick<Backend, "ip" | "port">): Uint8Array {
-  const bytes = new Uint8Array(PAIR_BYTES);
-  writeEndpoint(bytes, 0, protocol, ip, port);
-  writeEndpoint(bytes, ENDPOINT_BYTES, protocol, backend.ip, backend.port);
-  return bytes;
-}
-
-/** Undefined for bytes that we didn't write. */
-export function endpointAt(bytes: Uint8Array, offset: number): ServiceKey | undefined {
-  const protocol = protocolOf(bytes[offset + PROTOCOL_AT]);
-  const port = ((bytes[offset + PORT_AT] ?? 0) << 8) | (bytes[offset + PORT_AT + 1] ?? 0);
-  if (protocol === undefined || port === 0) return undefined;
-  return { protocol, ip: addressAt(bytes, offset), port };
+export function pairKey(key: ServiceKey, backend: Pick<Backend, "ip" | "port">): Uint8Array {
+  return written(PAIR_BYTES, (view) => writePair(view, 0, key, backend));
 }
 
 export function slotKey(version: bigint, index: number): Uint8Array {
-  const bytes = new Uint8Array(SLOT_KEY.bytes);
-  const view = new DataView(bytes.buffer);
-  view.setBigUint64(SLOT_KEY.version, version, true);
-  view.setUint32(SLOT_KEY.index, index, true);
-  return bytes;
+  return written(SLOT_KEY.bytes, (view) => writeSlotKey(view, 0, version, index));
 }
 
-export function versionKey(version: bigint): Uint8Array {
-  return new Uint8Array(BigUint64Array.of(version).buffer);
+/** A number of 64 bits: a version, or the cookie of a socket. */
+export function numberKey(number: bigint): Uint8Array {
+  return written(8, (view) => view.setBigUint64(0, number, true));
 }
 
-/** A weight, or a number of services. */
+/** A number of 32 bits. */
 export function numberValue(number: number): Uint8Array {
-  return new Uint8Array(Uint32Array.of(number).buffer);
+  return written(4, (view) => view.setUint32(0, number, true));
 }
 
-export function serviceValue({ version, choices, backends, scheduler, affinity }: ServiceValue): Uint8Array {
-  const bytes = new Uint8Array(SERVICE_VALUE.bytes);
-  const view = new DataView(bytes.buffer);
-  view.setBigUint64(SERVICE_VALUE.version, version, true);
-  view.setUint32(SERVICE_VALUE.choices, choices, true);
-  view.setUint32(SERVICE_VALUE.backends, backends, true);
-  view.setUint32(SERVICE_VALUE.scheduler, SCHEDULERS.indexOf(scheduler), true);
-  view.setUint32(SERVICE_VALUE.affinity, affinity, true);
-  return bytes;
+function written(bytes: number, write: (view: DataView) => void): Uint8Array {
+  const buffer = new ArrayBuffer(bytes);
+  write(new DataView(buffer));
+  return new Uint8Array(buffer);
+}
+
+export function writePair(
+  view: DataView,
+  offset: number,
+  key: ServiceKey,
+  backend: Pick<Backend, "ip" | "port">,
+): void {
+  writeEndpoint(view, offset, key.protocol, key);
+  writeEndpoint(view, offset + ENDPOINT_BYTES, key.protocol, backend);
+}
+
+export function writeEndpoint(
+  view: DataView,
+  offset: number,
+  protocol: VipProtocol,
+  { ip, port }: Pick<Backend, "ip" | "port">,
+): void {
+  writeAddress(view, offset, ip);
+  view.setUint16(offset + PORT_AT, port, false);
+  view.setUint16(offset + PROTOCOL_AT, PROTOCOL[protocol], true);
+}
+
+export function writeSlotKey(view: DataView, offset: number, version: bigint, index: number): void {
+  view.setBigUint64(offset + SLOT_KEY.version, version, true);
+  view.setUint32(offset + SLOT_KEY.index, index, true);
+}
+
+export function writeService(view: DataView, offset: number, value: ServiceValue): void {
+  view.setBigUint64(offset + SERVICE_VALUE.version, value.version, true);
+  view.setUint32(offset + SERVICE_VALUE.choices, value.choices, true);
+  view.setUint32(offset + SERVICE_VALUE.backends, value.backends, true);
+  view.setUint32(offset + SERVICE_VALUE.scheduler, SCHEDULERS.indexOf(value.scheduler), true);
+  view.setUint32(offset + SERVICE_VALUE.affinity, value.affinity, true);
+}
+
+export function writeSlot(view: DataView, offset: number, { backend, threshold, alias, total }: Slot): void {
+  writeAddress(view, offset + SLOT_VALUE.ip, backend.ip);
+  view.setUint16(offset + SLOT_VALUE.port, backend.port, false);
+  view.setUint16(offset + SLOT_VALUE.weight, backend.weight, true);
+  view.setUint32(offset + SLOT_VALUE.threshold, threshold, true);
+  view.setUint32(offset + SLOT_VALUE.alias, alias, true);
+  view.setBigUint64(offset + SLOT_VALUE.total, total, true);
+}
+
+/** Not by way of lib/address.ts, which goes byte by byte: there are tens of thousands of addresses. */
+export function writeAddress(view: DataView, offset: number, { family, value }: Ip): void {
+  if (family === 4) {
+    view.setBigUint64(offset, 0n, false);
+    view.setUint32(offset + 8, MAPPED, false);
+    view.setUint32(offset + 12, Number(value), false);
+  } else {
+    view.setBigUint64(offset, value >> 64n, false);
+    view.setBigUint64(offset + 8, value, false);
+  }
 }
 
 /** Undefined for bytes that we didn't write. */
-export function serviceValueAt(bytes: Uint8Array, offset = 0): ServiceValue | undefined {
-  const view = new DataView(bytes.buffer, bytes.byteOffset + offset, SERVICE_VALUE.bytes);
-  const scheduler = SCHEDULERS[view.getUint32(SERVICE_VALUE.scheduler, true)];
+export function endpointAt(view: DataView, offset: number): ServiceKey | undefined {
+  const protocol = protocolOf(view.getUint8(offset + PROTOCOL_AT));
+  const port = view.getUint16(offset + PORT_AT, false);
+  if (protocol === undefined || port === 0) return undefined;
+  return { protocol, ip: addressAt(view, offset), port };
+}
+
+/** Undefined for bytes that we didn't write. */
+export function serviceAt(view: DataView, offset: number): ServiceValue | undefined {
+  const scheduler = SCHEDULERS[view.getUint32(offset + SERVICE_VALUE.scheduler, true)];
   if (scheduler === undefined) return undefined;
   return {
-    version: view.getBigUint64(SERVICE_VALUE.version, true),
-    choices: view.getUint32(SERVICE_VALUE.choices, true),
-    backends: view.getUint32(SERVICE_VALUE.backends, true),
+    version: view.getBigUint64(offset + SERVICE_VALUE.version, true),
+    choices: view.getUint32(offset + SERVICE_VALUE.choices, true),
+    backends: view.getUint32(offset + SERVICE_VALUE.backends, true),
     scheduler,
-    affinity: view.getUint32(SERVICE_VALUE.affinity, true),
+    affinity: view.getUint32(offset + SERVICE_VALUE.affinity, true),
   };
 }
 
-export function slotValue({ backend, threshold, alias }: Slot): Uint8Array {
-  const bytes = new Uint8Array(SLOT_VALUE.bytes);
-  const view = new DataView(bytes.buffer);
-  writeAddress(bytes, SLOT_VALUE.ip, backend.ip);
-  view.setUint16(SLOT_VALUE.port, backend.port, false);
-  view.setUint16(SLOT_VALUE.weight, backend.weight, true);
-  view.setUint32(SLOT_VALUE.threshold, threshold, true);
-  view.setUint32(SLOT_VALUE.alias, alias, true);
-  return bytes;
-}
-
-export function slotAt(bytes: Uint8Array, offset = 0): Slot {
-  const view = new DataView(bytes.buffer, bytes.byteOffset + offset, SLOT_VALUE.bytes);
+export function slotAt(view: DataView, offset: number): Slot {
   return {
     backend: {
-      ip: addressAt(bytes, offset + SLOT_VALUE.ip),
-      port: view.getUint16(SLOT_VALUE.port, false),
-      weight: view.getUint16(SLOT_VALUE.weight, true),
+      ip: addressAt(view, offset + SLOT_VALUE.ip),
+      port: view.getUint16(offset + SLOT_VALUE.port, false),
+      weight: view.getUint16(offset + SLOT_VALUE.weight, true),
     },
-    threshold: view.getUint32(SLOT_VALUE.threshold, true),
-    alias: view.getUint32(SLOT_VALUE.alias, true),
+    threshold: view.getUint32(offset + SLOT_VALUE.threshold, true),
+    alias: view.getUint32(offset + SLOT_VALUE.alias, true),
+    total: view.getBigUint64(offset + SLOT_VALUE.total, true),
   };
 }
 
-function writeEndpoint(bytes: Uint8Array, offset: number, protocol: VipProtocol, ip: Ip, port: number): void {
-  writeAddress(bytes, offset, ip);
-  bytes[offset + PORT_AT] = port >>> 8;
-  bytes[offset + PORT_AT + 1] = port;
-  bytes[offset + PROTOCOL_AT] = PROTOCOL[protocol];
-}
-
-function writeAddress(bytes: Uint8Array, offset: number, ip: Ip): void {
-  if (ip.family === 4) {
-    bytes[offset + MAPPED_AT] = 0xff;
-    bytes[offset + MAPPED_AT + 1] = 0xff;
+function addressAt(view: DataView, offset: number): Ip {
+  const high = view.getBigUint64(offset, false);
+  if (high === 0n && view.getUint32(offset + 8, false) === MAPPED) {
+    return { family: 4, value: BigInt(view.getUint32(offset + 12, false)) };
   }
-  bytes.set(ipBytes(ip), offset + (ip.family === 4 ? IP4_AT : 0));
+  return { family: 6, value: (high << 64n) | view.getBigUint64(offset + 8, false) };
 }
 
-function addressAt(bytes: Uint8Array, offset: number): Ip {
-  const mapped =
-    bytes[offset + MAPPED_AT] === 0xff &&
-    bytes[offset + MAPPED_AT + 1] === 0xff &&
-    bytes.subarray(offset, offset + MAPPED_AT).every((byte) => byte === 0);
-  return ipFromBytes(bytes.subarray(offset + (mapped ? IP4_AT : 0), offset + ADDRESS_BYTES));
+/** True for an IPv6 address that stands for an IPv4 one, which is written like that. */
+export function isMapped({ family, value }: Ip): boolean {
+  return family === 6 && value >> 32n === BigInt(MAPPED);
 }
 
-function protocolOf(number: number | undefined): VipProtocol | undefined {
+function protocolOf(number: number): VipProtocol | undefined {
   if (number === PROTOCOL.tcp) return "tcp";
   return number === PROTOCOL.udp ? "udp" : undefined;
 }

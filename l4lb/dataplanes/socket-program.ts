@@ -1,10 +1,9 @@
-import { BpfAssembler, type Register } from "../../kernel/bpf-assembler.ts";
 import type { CgroupHook } from "../../kernel/bpf-program.ts";
+import type { Family } from "../../lib/address.ts";
 import {
   CONNECTION_VALUE,
-  COUNTER_VALUE,
   ENDPOINT_BYTES,
-  type MapName,
+  MEMBER_VALUE,
   MH_ENTRIES,
   OWNED_KEY,
   PORT_AT,
@@ -17,9 +16,7 @@ import {
   SLOT_KEY,
   SLOT_VALUE,
 } from "./socket-layout.ts";
-
-/** Descriptors of the maps that programs are made for. */
-export type MapDescriptors = Readonly<Record<MapName, number>>;
+import { type MapDescriptors, ProgramWriter } from "./socket-program-writer.ts";
 
 /** What a program is made for. */
 export interface ProgramOptions {
@@ -29,9 +26,6 @@ export interface ProgramOptions {
 }
 
 /** struct bpf_sock_addr (linux/bpf.h). */
-const USER_IP4 = 4;
-const USER_IP6 = 8;
-const USER_PORT = 24;
 const CTX_PROTOCOL = 36;
 
 /** The stack of a program, by offset from its end. Keys and values lie as in socket-layout.ts. */
@@ -45,18 +39,13 @@ const REMEMBERED = -112;
 const REPLY = -144;
 const SLOT = -160;
 const COOKIE = -168;
-const COUNTER = -184;
 
 const ALLOW = 1;
 const REFUSE = 0;
 const ECONNREFUSED = 111;
-const BPF_ANY = 0;
-const BPF_NOEXIST = 1;
 /** How often a call chooses anew because the service was changed at that moment. */
 const TRIES = 4;
 const NS_PER_SECOND = 1_000_000_000;
-/** ::ffff: before an IPv4 address, as the third of four words. */
-const MAPPED = 0xffff0000 | 0;
 
 /** The program for a hook. */
 export function socketProgram(hook: CgroupHook, options: ProgramOptions): Uint8Array {
@@ -68,102 +57,17 @@ export function socketProgram(hook: CgroupHook, options: ProgramOptions): Uint8A
   return hook === "recvmsg4" || hook === "recvmsg6" ? replyProgram(writer, family) : peerProgram(writer, family);
 }
 
-type Family = 4 | 6;
-
-/** Steps that several programs take. r6 is the context in all of them. */
-class ProgramWriter extends BpfAssembler {
-  constructor(private readonly maps: MapDescriptors) {
-    super();
-  }
-
-  /** r1 = map, r2 = key on the stack. */
-  private arguments(name: MapName, key: number): this {
-    return this.move("r2", "r10").compute("add", "r2", key).map("r1", this.maps[name]);
-  }
-
-  /** r0 = address of the value, or zero. */
-  lookUp(name: MapName, key: number): this {
-    return this.arguments(name, key).call("map_lookup_elem");
-  }
-
-  /** The same with a key that `address` points to. */
-  lookUpAt(name: MapName, address: Register): this {
-    return this.move("r2", address).map("r1", this.maps[name]).call("map_lookup_elem");
-  }
-
-  update(name: MapName, key: number, value: number, flags = BPF_ANY): this {
-    this.arguments(name, key).move("r3", "r10").compute("add", "r3", value);
-    return this.move("r4", flags).call("map_update_elem");
-  }
-
-  remove(name: MapName, key: number): this {
-    return this.arguments(name, key).call("map_delete_elem");
-  }
-
-  /** Stack at `offset` = the socket's cookie. */
-  socketCookie(offset: number): this {
-    return this.move("r1", "r6").call("get_socket_cookie").store(8, "r10", offset, "r0");
-  }
-
-  /** The four bytes at offsets 0, 4, … below `bytes`, from `from` + `source` to `to` + `target`. r1 is lost. */
-  copy(to: Register, target: number, from: Register, source: number, bytes: number): this {
-    for (let offset = 0; offset < bytes; offset += 4) {
-      this.load(4, "r1", from, source + offset).store(4, to, target + offset, "r1");
-    }
-    return this;
-  }
-
-  zeros(offset: number, bytes: number): this {
-    for (let done = 0; done < bytes; done += 4) this.store(4, "r10", offset + done, 0);
-    return this;
-  }
-
-  /** Stack at `offset` = the endpoint that the context tells, but for its protocol. */
-  endpoint(family: Family, offset: number): this {
-    if (family === 4) {
-      this.zeros(offset, 8).store(4, "r10", offset + 8, MAPPED);
-      this.copy("r10", offset + 12, "r6", USER_IP4, 4);
-    } else {
-      this.copy("r10", offset, "r6", USER_IP6, 16);
-    }
-    return this.load(4, "r1", "r6", USER_PORT).store(2, "r10", offset + PORT_AT, "r1");
-  }
-
-  /** The context's address and port = those of the endpoint at `from` + `offset`. */
-  rewrite(family: Family, from: Register, offset: number): this {
-    if (family === 4) this.copy("r6", USER_IP4, from, offset + 12, 4);
-    else this.copy("r6", USER_IP6, from, offset, 16);
-    return this.load(2, "r1", from, offset + PORT_AT).store(4, "r6", USER_PORT, "r1");
-  }
-
-  finishWith(verdict: number): this {
-    return this.move("r0", verdict).exit();
-  }
-
-  /** The cookie in r8 becomes a number that differs in all bits (the last steps of SplitMix64). */
-  mix(): this {
-    for (const [shift, factor] of [
-      [30, 0xbf58476d1ce4e5b9n],
-      [27, 0x94d049bb133111ebn],
-    ] as const) {
-      this.move("r1", "r8").compute("rsh", "r1", shift).compute("xor", "r8", "r1");
-      this.constant("r1", factor).compute("mul", "r8", "r1");
-    }
-    return this.move("r1", "r8").compute("rsh", "r1", 31).compute("xor", "r8", "r1");
-  }
-}
-
 /** connect and sendmsg: the destination becomes a backend of the service that it names.
  *
- *  r7 is the service's value, r8 the random number, r9 how many tries are left. What is decided is noted in the maps
- *  first; then the service is looked at again, and when it is another version by now, all is decided anew. So whoever
- *  changes a service and then looks through `connections` finds everybody who has gone by the old version. */
+ *  r7 is the service's value, r8 the random number and then the counter of the choice, r9 how many tries are left. What
+ *  is decided is noted in the maps first; then the service is looked at again, and when it is another version by now,
+ *  all is decided anew. So whoever changes a service and then looks through `connections` finds everybody who has gone
+ *  by the old version. */
 function choiceProgram(writer: ProgramWriter, family: Family, call: "connect" | "sendmsg", setsError: boolean) {
   destination(writer, family);
   writer.socketCookie(COOKIE);
   writer.move("r1", "r6").call("get_netns_cookie").store(8, "r10", NETNS, "r0");
   writer.copy("r10", OWNED, "r10", PAIR, ENDPOINT_BYTES).zeros(OWNED + ENDPOINT_BYTES, 4);
-  if (call === "connect") forget(writer);
   writer.move("r9", TRIES);
   writer.label("again").lookUp("services", PAIR).jumpIf("r0", "==", 0, "no service");
   writer
@@ -183,8 +87,7 @@ function choiceProgram(writer: ProgramWriter, family: Family, call: "connect" | 
   writer.label("refuse");
   if (setsError) writer.move("r1", -ECONNREFUSED).call("set_retval");
   writer.finishWith(REFUSE);
-  writer.label("count");
-  count(writer, call);
+  writer.label("count").move("r1", 1).atomicAdd("r8", 0, "r1");
   writer.label("rewrite").rewrite(family, "r10", BACKEND);
   writer.label("allow").finishWith(ALLOW);
   noService(writer, call);
@@ -208,14 +111,6 @@ function noService(writer: ProgramWriter, call: "connect" | "sendmsg"): void {
     writer.load(1, "r1", "r10", PAIR + PROTOCOL_AT).jumpIf("r1", "==", PROTOCOL.udp, "allow");
   }
   writer.jump("refuse");
-}
-
-/** The socket was connected before, or tried to be: that doesn't count any more. */
-function forget(writer: ProgramWriter): void {
-  writer.lookUp("connections", COOKIE).jumpIf("r0", "==", 0, "forgotten");
-  writer.lookUpAt("counters", "r0").jumpIf("r0", "==", 0, "uncounted");
-  writer.move("r1", -1).atomicAdd("r0", COUNTER_VALUE.active, "r1");
-  writer.label("uncounted").remove("connections", COOKIE).label("forgotten");
 }
 
 /** An unconnected UDP socket goes on with the backend that it has for the service, as long as that is one. */
@@ -242,29 +137,28 @@ function keepAffinity(writer: ProgramWriter): void {
   writer.jumpIf("r0", ">", "r1", "choose");
   writer.copy("r10", BACKEND, "r8", REMEMBERED_VALUE.endpoint, ENDPOINT_BYTES);
   writer.lookUp("members", PAIR).jumpIf("r0", "==", 0, "choose");
-  writer.load(4, "r1", "r0", 0).jumpIf("r1", "!=", 0, "chosen");
+  writer.move("r8", "r0").compute("add", "r8", MEMBER_VALUE.total);
+  writer.load(4, "r1", "r0", MEMBER_VALUE.weight).jumpIf("r1", "!=", 0, "chosen");
 }
 
-/** Chooses a slot: by two random numbers, or by numbers made of the client. */
+/** Chooses a slot: by a random number, or by one made of the client. */
 function choose(writer: ProgramWriter): void {
   writer.label("choose").load(4, "r1", "r7", SERVICE_VALUE.choices).jumpIf("r1", "==", 0, "undo");
   writer.zeros(SLOT + SLOT_KEY.index, 8);
   writer.load(4, "r1", "r7", SERVICE_VALUE.scheduler).jumpIf("r1", ">=", SCHEDULER_SH, "by client");
-  writer.call("get_prandom_u32").move("r8", "r0").compute("lsh", "r8", 32);
-  writer.call("get_prandom_u32").compute32("mov", "r0", "r0").compute("or", "r8", "r0").jump("slot");
-  writer.label("by client").load(8, "r8", "r10", NETNS).mix();
+  writer.call("get_prandom_u32").compute32("mov", "r8", "r0").jump("slot");
+  writer.label("by client").load(8, "r8", "r10", NETNS).mix().compute("rsh", "r8", 32);
   writer.load(4, "r1", "r7", SERVICE_VALUE.scheduler).jumpIf("r1", "!=", SCHEDULER_MH, "slot");
   writer.lookUp("tables", SLOT).jumpIf("r0", "==", 0, "changed");
   // By multiplication, because the verifier doesn't see how far a remainder can go.
-  writer.compute("rsh", "r8", 32).compute("mul", "r8", MH_ENTRIES).compute("rsh", "r8", 32);
-  writer.compute("lsh", "r8", 1).compute("add", "r0", "r8");
+  writer.compute("mul", "r8", MH_ENTRIES).compute("rsh", "r8", 32).compute("lsh", "r8", 1).compute("add", "r0", "r8");
   writer
     .load(2, "r1", "r0", 0)
     .store(4, "r10", SLOT + SLOT_KEY.index, "r1")
     .jump("only slot");
-  writer.label("slot").move("r1", "r8").compute("rsh", "r1", 32).load(4, "r2", "r7", SERVICE_VALUE.choices);
+  writer.label("slot").load(4, "r1", "r7", SERVICE_VALUE.choices).compute("mul", "r8", "r1");
   writer
-    .compute("mul", "r1", "r2")
+    .move("r1", "r8")
     .compute("rsh", "r1", 32)
     .store(4, "r10", SLOT + SLOT_KEY.index, "r1");
   writer.lookUp("slots", SLOT).jumpIf("r0", "==", 0, "changed");
@@ -273,6 +167,7 @@ function choose(writer: ProgramWriter): void {
   writer.label("only slot").lookUp("slots", SLOT).jumpIf("r0", "==", 0, "changed");
   writer.label("found").copy("r10", BACKEND, "r0", SLOT_VALUE.ip, 16);
   writer.load(2, "r1", "r0", SLOT_VALUE.port).store(2, "r10", BACKEND + PORT_AT, "r1");
+  writer.move("r8", "r0").compute("add", "r8", SLOT_VALUE.total);
   writer.label("chosen");
 }
 
@@ -300,14 +195,6 @@ function replyKey(writer: ProgramWriter): void {
   writer.load(8, "r1", "r10", COOKIE).store(8, "r10", REPLY + OWNED_KEY.cookie, "r1");
 }
 
-function count(writer: ProgramWriter, call: "connect" | "sendmsg"): void {
-  writer.lookUp("counters", PAIR).jumpIf("r0", "!=", 0, "counted");
-  writer.zeros(COUNTER, COUNTER_VALUE.bytes).update("counters", PAIR, COUNTER, BPF_NOEXIST);
-  writer.lookUp("counters", PAIR).jumpIf("r0", "==", 0, "rewrite");
-  writer.label("counted").move("r1", 1).atomicAdd("r0", COUNTER_VALUE.total, "r1");
-  if (call === "connect") writer.atomicAdd("r0", COUNTER_VALUE.active, "r1");
-}
-
 /** recvmsg: an answer of a backend seems to come from the service that it was asked as. */
 function replyProgram(writer: ProgramWriter, family: Family): Uint8Array {
   writer
@@ -333,11 +220,9 @@ function peerProgram(writer: ProgramWriter, family: Family): Uint8Array {
   return writer.label("allow").finishWith(ALLOW).finish();
 }
 
-/** A socket is closed: its connection counts no more. */
+/** A socket is closed: it has no connection any more. */
 function releaseProgram(writer: ProgramWriter): Uint8Array {
   writer.move("r6", "r1").socketCookie(COOKIE).lookUp("connections", COOKIE).jumpIf("r0", "==", 0, "allow");
-  writer.lookUpAt("counters", "r0").jumpIf("r0", "==", 0, "uncounted");
-  writer.move("r1", -1).atomicAdd("r0", COUNTER_VALUE.active, "r1");
-  writer.label("uncounted").remove("connections", COOKIE);
+  writer.remove("connections", COOKIE);
   return writer.label("allow").finishWith(ALLOW).finish();
 }

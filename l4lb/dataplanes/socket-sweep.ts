@@ -1,14 +1,7 @@
+import type { BpfMap } from "../../kernel/bpf-map.ts";
+import { MapDump, pairName, slotPlaces } from "./socket-dump.ts";
 import type { SocketMaps } from "./socket-foundation.ts";
-import {
-  ADDRESS_BYTES,
-  ENDPOINT_BYTES,
-  numberValue,
-  pairKey,
-  SERVICE_VALUE,
-  SLOT_KEY,
-  serviceKey,
-} from "./socket-layout.ts";
-import { readServices } from "./socket-read.ts";
+import { ADDRESS_BYTES, ENDPOINT_BYTES, numberValue, SERVICE_VALUE, VERSION_BYTES } from "./socket-layout.ts";
 
 /** What a sweep has found. Services are named by their key in hexadecimal digits. */
 export interface Swept {
@@ -23,74 +16,70 @@ export interface Swept {
  *  change that was broken off, and counts the services of each address. `brokenBefore`: what the sweep before found;
  *  what is broken still is nobody's. */
 export function sweep(maps: SocketMaps, brokenBefore: ReadonlySet<string>): Swept {
-  const whole = new Map(
-    readServices(maps).map((service) => [
-      serviceKey(service).toHex(),
-      new Set(service.backends.map((backend) => pairKey(service, backend).toHex())),
-    ]),
-  );
+  const services = new MapDump(maps.services);
+  const slots = new MapDump(maps.slots);
+  const members = new MapDump(maps.members);
+  const whole = wholeServices(services, slots, members);
   const broken = new Set<string>();
   const isNobodys = (service: string): boolean => {
     if (whole.has(service)) return false;
     broken.add(service);
     return brokenBefore.has(service);
   };
+  const versions = new Set(services.names().map((_, place) => services.valueDigits(place, VERSION_BYTES)));
+  const isStray = (name: string): boolean => !versions.has(name.slice(0, 2 * VERSION_BYTES));
   const dropped = [
-    drop(maps.services, (key) => isNobodys(key.toHex())),
-    drop(maps.members, (key) => {
-      const service = key.subarray(0, ENDPOINT_BYTES).toHex();
-      return isNobodys(service) || whole.get(service)?.has(key.toHex()) === false;
+    drop(maps.services, services, isNobodys),
+    drop(maps.members, members, (pair) => {
+      const service = pair.slice(0, 2 * ENDPOINT_BYTES);
+      return isNobodys(service) || whole.get(service)?.has(pair) === false;
     }),
-    dropVersions(maps),
+    drop(maps.slots, slots, isStray),
+    drop(maps.tables, new MapDump(maps.tables), isStray),
   ];
-  // A program may count once more for a backend that is being deleted: that is nobody's fault.
-  drop(maps.counters, (key) => maps.members.get(key) === undefined);
   const repaired = dropped.includes(true) ? ["leftovers in BPF maps"] : [];
   if (countAddresses(maps)) repaired.push("BPF map addresses");
   return { repaired, broken: new Set([...broken].filter((service) => !brokenBefore.has(service))) };
 }
 
-/** Deletes slots and tables of versions that no service has. */
-function dropVersions(maps: SocketMaps): boolean {
-  const { values, count } = maps.services.dump();
-  const view = new DataView(values.buffer);
-  const versions = new Set(
-    Array.from({ length: count }, (_, index) =>
-      view.getBigUint64(index * SERVICE_VALUE.bytes + SERVICE_VALUE.version, true),
-    ),
-  );
-  const isStray = (key: Uint8Array): boolean =>
-    !versions.has(new DataView(key.buffer, key.byteOffset).getBigUint64(SLOT_KEY.version, true));
-  const slots = drop(maps.slots, isStray);
-  return drop(maps.tables, isStray) || slots;
+/** The services all of whose backends are there, each with the names of its pairs. */
+function wholeServices(services: MapDump, slots: MapDump, members: MapDump): Map<string, ReadonlySet<string>> {
+  const places = slotPlaces(slots);
+  const whole = new Map<string, ReadonlySet<string>>();
+  for (let place = 0; place < services.count; place++) {
+    const service = services.name(place);
+    const offset = place * SERVICE_VALUE.bytes;
+    const own = places.get(services.values.getBigUint64(offset + SERVICE_VALUE.version, true));
+    const pairs = new Set<string>();
+    for (const slot of own?.values() ?? []) pairs.add(pairName(service, slots, slot));
+    if (pairs.size !== services.values.getUint32(offset + SERVICE_VALUE.backends, true)) continue;
+    if ([...pairs].every((pair) => members.place(pair) !== undefined)) whole.set(service, pairs);
+  }
+  return whole;
 }
 
 /** True when an address was missing, too much, or had another number than it has services. */
-function countAddresses({ services, addresses }: SocketMaps): boolean {
+function countAddresses(maps: SocketMaps): boolean {
+  const services = new MapDump(maps.services);
+  const addresses = new MapDump(maps.addresses);
   const due = new Map<string, number>();
-  const { keys, count } = services.dump();
-  for (let index = 0; index < count; index++) {
-    const start = index * ENDPOINT_BYTES;
-    const address = keys.subarray(start, start + ADDRESS_BYTES).toHex();
+  for (let place = 0; place < services.count; place++) {
+    const address = services.name(place, ADDRESS_BYTES);
     due.set(address, (due.get(address) ?? 0) + 1);
   }
-  let wrong = drop(addresses, (key) => !due.has(key.toHex()));
+  let wrong = drop(maps.addresses, addresses, (address) => !due.has(address));
   for (const [address, number] of due) {
-    const key = Uint8Array.fromHex(address);
-    const value = numberValue(number);
-    if (addresses.get(key)?.toHex() === value.toHex()) continue;
-    addresses.set(key, value);
+    const place = addresses.place(address);
+    if (place !== undefined && addresses.values.getUint32(4 * place, true) === number) continue;
+    maps.addresses.set(Uint8Array.fromHex(address), numberValue(number));
     wrong = true;
   }
   return wrong;
 }
 
 /** True when there was something to delete. */
-function drop(map: SocketMaps["members"], isDoomed: (key: Uint8Array) => boolean): boolean {
-  const { keys, count } = map.dump();
-  const size = map.spec.keyBytes;
-  const all = Array.from({ length: count }, (_, index) => keys.subarray(index * size, (index + 1) * size));
-  const doomed = all.filter(isDoomed);
-  for (const key of doomed) map.delete(key);
+function drop(map: BpfMap, dump: MapDump, isDoomed: (name: string) => boolean): boolean {
+  const doomed = dump.names().filter(isDoomed);
+  for (const name of doomed) map.delete(Uint8Array.fromHex(name));
   return doomed.length > 0;
 }

@@ -1,23 +1,28 @@
+import { formatIp, type Ip } from "../../lib/address.ts";
 import { NetError } from "../../lib/error.ts";
 import type { Change } from "../dataplane.ts";
 import { type Backend, backendName, type Service, type ServiceKey, serviceName } from "../service.ts";
+import { checkService } from "./check-service.ts";
 import { maglevTable, slotsOf } from "./socket-choice.ts";
 import type { SocketMaps } from "./socket-foundation.ts";
 import {
   addressKey,
-  COUNTER_VALUE,
-  numberValue,
+  isMapped,
+  MEMBER_VALUE,
   pairKey,
   type ServiceValue,
+  serviceAt,
   serviceKey,
-  serviceValue,
-  serviceValueAt,
   slotAt,
   slotKey,
-  slotValue,
-  versionKey,
+  writeAddress,
+  writeEndpoint,
+  writePair,
+  writeService,
+  writeSlot,
+  writeSlotKey,
 } from "./socket-layout.ts";
-import { MapWrites } from "./socket-map-writes.ts";
+import { MapWrites, type WriteKey } from "./socket-map-writes.ts";
 
 /** One change, with what the kernel has of its service. */
 interface Step {
@@ -26,8 +31,8 @@ interface Step {
   /** It may be there in a form that isn't ours. */
   readonly exists: boolean;
   readonly present: ServiceValue | undefined;
-  /** Of the present version, as far as they are there. */
-  readonly before: readonly Backend[];
+  /** Of the present version, as far as they are there: with the connections that they have had. */
+  readonly before: readonly (Backend & { readonly total: bigint })[];
   readonly wanted: Service | undefined;
 }
 
@@ -74,25 +79,37 @@ function endOfRun(changes: readonly Change[], start: number): number {
 function refusalOf(change: Change): NetError | undefined {
   if (change.do !== "put") return undefined;
   const { service } = change;
-  const stranger = service.backends.find(({ ip }) => ip.family !== service.ip.family);
-  if (stranger === undefined) return undefined;
-  return new NetError("invalid", {
-    tried: `balance ${serviceName(service)}`,
-    said: `its backend ${backendName(stranger)} is of the other family`,
-  });
+  try {
+    checkService(service);
+  } catch (error) {
+    if (error instanceof NetError) return error;
+    throw error;
+  }
+  const mapped = [service, ...service.backends].find(({ ip }) => isMapped(ip));
+  if (mapped === undefined) return undefined;
+  const said = `${formatIp(mapped.ip)} is an IPv4 address in IPv6 form`;
+  return new NetError("invalid", { tried: `balance ${serviceName(service)}`, said });
 }
 
 function stepOf(maps: SocketMaps, change: Change, index: number): Step {
   const wanted = change.do === "put" ? change.service : undefined;
   const key = change.do === "put" ? change.service : change.key;
   const value = maps.services.get(serviceKey(key));
-  const present = value && serviceValueAt(value);
-  const before: Backend[] = [];
+  const present = value && serviceAt(new DataView(value.buffer), 0);
+  const before: Step["before"][number][] = [];
   for (let number = 0; number < (present?.backends ?? 0); number++) {
     const slot = maps.slots.get(slotKey(present?.version ?? 0n, number));
-    if (slot !== undefined) before.push(slotAt(slot).backend);
+    if (slot === undefined) continue;
+    const { backend, total } = slotAt(new DataView(slot.buffer), 0);
+    before.push({ ...backend, total: total + totalOf(maps, key, backend) });
   }
   return { index, key, exists: value !== undefined, present, before, wanted };
+}
+
+/** What a member has counted itself. */
+function totalOf(maps: SocketMaps, key: ServiceKey, backend: Backend): bigint {
+  const value = maps.members.get(pairKey(key, backend));
+  return value === undefined ? 0n : new DataView(value.buffer).getBigUint64(MEMBER_VALUE.total, true);
 }
 
 /** Gives the numbers of the changes that took a backend from connections. */
@@ -107,10 +124,10 @@ function writeRun(maps: SocketMaps, steps: readonly Step[], outcome: (Error | un
   }
   writes.flush();
   for (const [{ index, key }, value] of values) {
-    if (outcome[index] === undefined) writes.set("services", serviceKey(key), serviceValue(value), index);
+    if (outcome[index] === undefined) writes.set("services", index, endpointOf(key), atOffset(writeService, value));
   }
   for (const { wanted, exists, key } of steps) {
-    if (wanted === undefined && exists) writes.delete("services", serviceKey(key));
+    if (wanted === undefined && exists) writes.delete("services", endpointOf(key));
   }
   writes.flush();
   countAddresses(maps, writes, steps, outcome);
@@ -118,7 +135,7 @@ function writeRun(maps: SocketMaps, steps: readonly Step[], outcome: (Error | un
     const failed = outcome[step.index] !== undefined;
     const value = values.get(step);
     if (failed && value !== undefined) takeBack(writes, step, value);
-    return !failed && deleteBefore(maps, writes, step);
+    return !failed && deleteBefore(writes, step);
   });
   writes.flush();
   return bereft.map(({ index }) => index);
@@ -136,20 +153,25 @@ function takeVersions(maps: SocketMaps, count: number): bigint {
 }
 
 /** Writes what a service needs under a new version. Who is a member already stays one without interruption: the kernel
- *  puts the new element before the old one. */
+ *  puts the new element before the old one. What has been counted goes on in the new slots. */
 function writeBackends(
   writes: MapWrites,
-  { index, key }: Step,
+  { index, key, before }: Step,
   { backends, scheduler, affinity }: Service,
   version: bigint,
 ): ServiceValue {
-  for (const backend of backends) writes.set("members", pairKey(key, backend), numberValue(backend.weight), index);
+  for (const backend of backends) writes.set("members", index, pairOf(key, backend), numberOf(backend.weight));
+  const totals = new Map(before.map((backend) => [backendName(backend), backend.total]));
   for (const [number, slot] of slotsOf(backends).entries()) {
-    writes.set("slots", slotKey(version, number), slotValue(slot), index);
+    const total = totals.get(backendName(slot.backend)) ?? 0n;
+    writes.set("slots", index, slotOf(version, number), atOffset(writeSlot, { ...slot, total }));
   }
   const chosen = backends.filter(({ weight }) => weight > 0);
   if (scheduler === "mh" && chosen.length > 0) {
-    writes.set("tables", versionKey(version), new Uint8Array(maglevTable(chosen).buffer), index);
+    const table = maglevTable(chosen);
+    writes.set("tables", index, versionOf(version), (view, offset) => {
+      for (const [entry, slot] of table.entries()) view.setUint16(offset + 2 * entry, slot, true);
+    });
   }
   return { version, choices: chosen.length, backends: backends.length, scheduler, affinity };
 }
@@ -161,19 +183,20 @@ function countAddresses(
   steps: readonly Step[],
   outcome: readonly (Error | undefined)[],
 ): void {
-  const counts = new Map<string, { readonly key: Uint8Array; count: number; readonly index: number }>();
+  const counts = new Map<string, { readonly ip: Ip; count: number; readonly index: number }>();
   for (const { index, key, exists, wanted } of steps) {
     const more = Number(wanted !== undefined) - Number(exists);
     if (more === 0 || outcome[index] !== undefined) continue;
-    const address = addressKey(key.ip);
-    const name = address.toHex();
-    const entry = counts.get(name) ?? { key: address, count: countAt(maps.addresses.get(address)), index };
+    const { ip } = key;
+    const name = `${ip.family} ${ip.value}`;
+    const entry = counts.get(name) ?? { ip, count: countAt(maps.addresses.get(addressKey(ip))), index };
     entry.count += more;
     counts.set(name, entry);
   }
-  for (const { key, count, index } of counts.values()) {
-    if (count > 0) writes.set("addresses", key, numberValue(count), index);
-    else writes.delete("addresses", key);
+  for (const { ip, count, index } of counts.values()) {
+    const address: WriteKey = (view, offset) => writeAddress(view, offset, ip);
+    if (count > 0) writes.set("addresses", index, address, numberOf(count));
+    else writes.delete("addresses", address);
   }
 }
 
@@ -181,22 +204,15 @@ function countAt(value: Uint8Array | undefined): number {
   return value === undefined ? 0 : new DataView(value.buffer).getUint32(0, true);
 }
 
-/** Deletes what the service named before the change. True when one of the backends that are gone has connections. */
-function deleteBefore(maps: SocketMaps, writes: MapWrites, { key, present, before, wanted }: Step): boolean {
+/** Deletes what the service named before the change. True when one of the backends that are gone may have connections:
+ *  it has had some. */
+function deleteBefore(writes: MapWrites, { key, present, before, wanted }: Step): boolean {
   if (present === undefined) return false;
   deleteVersion(writes, present);
   const staying = new Set(wanted?.backends.map(backendName));
-  let bereft = false;
-  for (const backend of before) {
-    if (staying.has(backendName(backend))) continue;
-    const pair = pairKey(key, backend);
-    writes.delete("members", pair);
-    const counter = maps.counters.get(pair);
-    if (counter === undefined) continue;
-    writes.delete("counters", pair);
-    if (new DataView(counter.buffer).getBigInt64(COUNTER_VALUE.active, true) > 0n) bereft = true;
-  }
-  return bereft;
+  const gone = before.filter((backend) => !staying.has(backendName(backend)));
+  for (const backend of gone) writes.delete("members", pairOf(key, backend));
+  return gone.some(({ total }) => total > 0n);
 }
 
 /** Deletes what a change wrote that the kernel has not taken whole. */
@@ -204,11 +220,35 @@ function takeBack(writes: MapWrites, { key, before, wanted }: Step, value: Servi
   deleteVersion(writes, value);
   const staying = new Set(before.map(backendName));
   for (const backend of wanted?.backends ?? []) {
-    if (!staying.has(backendName(backend))) writes.delete("members", pairKey(key, backend));
+    if (!staying.has(backendName(backend))) writes.delete("members", pairOf(key, backend));
   }
 }
 
 function deleteVersion(writes: MapWrites, { version, backends, scheduler, choices }: ServiceValue): void {
-  for (let number = 0; number < backends; number++) writes.delete("slots", slotKey(version, number));
-  if (scheduler === "mh" && choices > 0) writes.delete("tables", versionKey(version));
+  for (let number = 0; number < backends; number++) writes.delete("slots", slotOf(version, number));
+  if (scheduler === "mh" && choices > 0) writes.delete("tables", versionOf(version));
+}
+
+function endpointOf(key: ServiceKey): WriteKey {
+  return (view, offset) => writeEndpoint(view, offset, key.protocol, key);
+}
+
+function pairOf(key: ServiceKey, backend: Backend): WriteKey {
+  return (view, offset) => writePair(view, offset, key, backend);
+}
+
+function slotOf(version: bigint, number: number): WriteKey {
+  return (view, offset) => writeSlotKey(view, offset, version, number);
+}
+
+function versionOf(version: bigint): WriteKey {
+  return (view, offset) => view.setBigUint64(offset, version, true);
+}
+
+function numberOf(number: number): WriteKey {
+  return (view, offset) => view.setUint32(offset, number, true);
+}
+
+function atOffset<T>(write: (view: DataView, offset: number, value: T) => void, value: T): WriteKey {
+  return (view, offset) => write(view, offset, value);
 }

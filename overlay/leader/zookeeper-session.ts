@@ -1,7 +1,7 @@
 import { ACL, type Client, CreateMode, createClient, Exception, Id, Permission, State } from "node-zookeeper-client";
 import type { Cancel, Clock } from "../../lib/clock.ts";
 import { type ErrorCode, messageOf, NetError } from "../../lib/error.ts";
-import type { ZooKeeperUrl } from "./zookeeper-url.ts";
+import type { ZooKeeperUrl } from "../../lib/zookeeper-url.ts";
 
 export interface SessionOptions {
   readonly url: ZooKeeperUrl;

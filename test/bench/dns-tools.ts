@@ -21,15 +21,31 @@ export function writeQueries(directory: string, names: number): string {
   return path;
 }
 
+export interface Started {
+  readonly server: Bun.Subprocess<"pipe", "pipe", "inherit">;
+  readonly port: number;
+  /** The next line that it prints. */
+  line(): Promise<string>;
+}
+
 /** Starts our server in a process of its own: `dns-server.ts` with these arguments. */
-export async function startOurs(
-  ...given: readonly (string | number)[]
-): Promise<{ server: Bun.Subprocess; port: number }> {
+export async function startOurs(...given: readonly (string | number)[]): Promise<Started> {
   const server = Bun.spawn([process.execPath, join(import.meta.dir, "dns-server.ts"), ...given.map(String)], {
-    stdio: ["ignore", "pipe", "inherit"],
+    stdio: ["pipe", "pipe", "inherit"],
   });
-  const { value } = await server.stdout.getReader().read();
-  return { server, port: Number(new TextDecoder().decode(value)) };
+  const lines = linesOf(server.stdout);
+  const line = async (): Promise<string> => (await lines.next()).value ?? "";
+  return { server, port: Number(await line()), line };
+}
+
+async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<string, undefined> {
+  let rest = "";
+  for await (const chunk of stream) {
+    const parts = (rest + new TextDecoder().decode(chunk)).split("\n");
+    rest = parts.pop() ?? "";
+    yield* parts;
+  }
+  return undefined;
 }
 
 /** knotd with the zone of so many names and one UDP worker. */

@@ -15,6 +15,7 @@ import {
   programsOf,
   type SocketPlace,
   socketPlaceUnavailable,
+  testCgroups,
   withPlainProgram,
 } from "../support/socket-place.ts";
 
@@ -207,8 +208,20 @@ describe("eBPF of the kernel", function () {
     expect(error.message).to.include("attach a BPF program to connect4");
   });
 
-  it("finds the control groups among the mounts", () => {
-    expect(mounts().find(({ path }) => path === cgroupRoot())?.type).to.equal("cgroup2");
+  it("finds the control groups among the mounts, and mounts them where no one has", () => {
+    const folder = mkdtempSync(join(tmpdir(), "dcos-net-cgroup-"));
+    undo.push(() => rmdirSync(folder));
+    expect(cgroupRoot(folder)).to.equal(testCgroups());
+    const program = `
+      import { cgroupRoot } from "${join(import.meta.dir, "../../kernel/mounts.ts")}";
+      console.log(cgroupRoot("${folder}"));`;
+    const script = 'for at in $(findmnt -rno TARGET -t cgroup2 | tac); do umount -l "$at"; done; "$@"; ls "$0"';
+    const command = ["unshare", "--mount", "sh", "-c", script, folder, process.execPath, "-e", program];
+    const { stdout, stderr } = Bun.spawnSync(command);
+    expect(stderr.toString()).to.equal("");
+    expect(stdout.toString())
+      .to.match(new RegExp(`^${folder}\n`))
+      .and.include("cgroup.procs");
   });
 
   it("mounts the BPF file system once, and says where it can't", () => {

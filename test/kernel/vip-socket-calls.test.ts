@@ -1,20 +1,28 @@
 import { createSocket, type Socket as Datagrams, type SocketType } from "node:dgram";
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { expect } from "chai";
 import { CgroupLink } from "../../kernel/bpf-link.ts";
 import { BpfMap } from "../../kernel/bpf-map.ts";
 import { type CgroupHook, closeProgram, loadProgram } from "../../kernel/bpf-program.ts";
-import { cgroupRoot } from "../../kernel/mounts.ts";
-import type { Dataplane } from "../../l4lb/dataplane.ts";
+import type { Change, Dataplane } from "../../l4lb/dataplane.ts";
+import { BACKENDS_MAX } from "../../l4lb/dataplanes/check-service.ts";
 import { openSocketDataplane } from "../../l4lb/dataplanes/socket.ts";
 import { MAPS, type MapName, pairKey, slotKey } from "../../l4lb/dataplanes/socket-layout.ts";
-import { type MapDescriptors, socketProgram } from "../../l4lb/dataplanes/socket-program.ts";
+import { socketProgram } from "../../l4lb/dataplanes/socket-program.ts";
+import type { MapDescriptors } from "../../l4lb/dataplanes/socket-program-writer.ts";
 import { planServices } from "../../l4lb/plan.ts";
 import type { Service } from "../../l4lb/service.ts";
 import { parseIp } from "../../lib/address.ts";
-import { openSocketPlace, type SocketPlace, socketPlaceUnavailable } from "../support/socket-place.ts";
+import {
+  openSocketPlace,
+  programsOf,
+  type SocketPlace,
+  socketPlaceUnavailable,
+  testCgroups,
+  withExclusiveProgram,
+} from "../support/socket-place.ts";
 import { service } from "../support/vip-services.ts";
 
 const SILENCE_MS = 2000;
@@ -26,7 +34,7 @@ function enterCgroup(path: string): void {
 
 function ownCgroup(): string {
   const [, path = "/"] = /^0::(.*)$/m.exec(readFileSync("/proc/self/cgroup", "utf8")) ?? [];
-  return join(cgroupRoot(), path);
+  return join(testCgroups(), path);
 }
 
 /** A server on the loopback that greets with its name. */
@@ -126,7 +134,7 @@ describe("virtual IPs at the system calls of sockets", function () {
   const openPlace = (): { readonly place: SocketPlace; readonly plane: Dataplane } => {
     const made = openSocketPlace();
     undo.push(() => made.close());
-    const opened = openSocketDataplane({ cgroup: made.cgroup, pins: made.pins });
+    const opened = openSocketDataplane(made);
     undo.push(() => {
       opened.remove();
       opened.close();
@@ -308,7 +316,7 @@ describe("virtual IPs at the system calls of sockets", function () {
     const port = await greet("inside");
     want(onLoopback("tcp 127.0.0.1:81", [port]));
     expect(await greetingOf("127.0.0.1", 81)).to.equal("inside");
-    enterCgroup(cgroupRoot());
+    enterCgroup(testCgroups());
     expect(await dial("127.0.0.1", 81).catch((error: Error) => error.message)).to.equal("ECONNREFUSED");
     enterCgroup(place.cgroup);
   });
@@ -362,7 +370,7 @@ describe("virtual IPs at the system calls of sockets", function () {
     plane.remove();
     const program = `
       import { openSocketDataplane } from "${join(import.meta.dir, "../../l4lb/dataplanes/socket.ts")}";
-      const plane = openSocketDataplane(${JSON.stringify({ cgroup: place.cgroup, pins: place.pins })});
+      const plane = openSocketDataplane(${JSON.stringify(place)});
       plane.prepare();
       const loopback = { ip: { family: 4, value: 0x7f000001n }, port: ${port}, weight: 1 };
       const ip = { family: 4, value: 0x0b000001n };
@@ -378,6 +386,32 @@ describe("virtual IPs at the system calls of sockets", function () {
     const end = ended(socket);
     want();
     expect(await end).to.equal("ECONNABORTED");
+  });
+
+  it("where somebody keeps a hook to himself, it says so and leaves nothing half done", async () => {
+    plane.remove();
+    withExclusiveProgram(place.cgroup, "connect6", () => {
+      expect(() => plane.prepare()).to.throw(/connect6 of a control group: EPERM .*has this hook for itself/);
+    });
+    expect(existsSync(place.pins)).to.equal(false);
+    expect(programsOf(place.cgroup, "connect4")).to.deep.equal([]);
+    expect(plane.prepare().made).to.include("BPF link connect6");
+    want(onLoopback("tcp 11.0.0.1:80", [await greet("later")]));
+    expect(await greetingOf("11.0.0.1")).to.equal("later");
+  });
+
+  it("an heir makes anew what somebody removed while nobody held it", async () => {
+    const services = [onLoopback("tcp 11.0.0.1:80", [await greet("again")])];
+    for (const pin of ["maps/slots", "maps/services", "maps/members", "links/connect4", "links/release"]) {
+      want(...services);
+      plane.close();
+      rmSync(join(place.pins, pin));
+      expect(plane.prepare().made, pin).to.not.deep.equal([]);
+      want(...services);
+      expect(plane.read(), pin).to.deep.equal(services);
+      expect(await greetingOf("11.0.0.1"), pin).to.equal("again");
+      expect(plane.prepare().made, pin).to.deep.equal([]);
+    }
   });
 
   it("what a broken-off change has left is swept, after the plan had its chance to finish it", async () => {
@@ -402,22 +436,38 @@ describe("virtual IPs at the system calls of sockets", function () {
     expect(plane.prepare().made).to.deep.equal([]);
   });
 
-  it("a service that is too large is refused by itself and leaves nothing", async () => {
+  it("an IPv4 address in IPv6 form is refused, because programs can't tell it from the IPv4 address", () => {
+    const outcome = plane.apply([
+      { do: "put", service: onLoopback("tcp [::ffff:11.0.0.1]:80", []), before: undefined },
+      { do: "put", service: service("tcp [fd11::1]:80", ["::ffff:10.0.0.1"]), before: undefined },
+    ]);
+    expect(outcome.map((error) => error?.message.includes("IPv4 address in IPv6 form"))).to.deep.equal([true, true]);
+    expect(plane.read()).to.deep.equal([]);
+  });
+
+  it("a service that doesn't fit any more is refused by itself and leaves nothing", async () => {
     const good = onLoopback("tcp 11.0.0.1:80", [await greet("small")]);
-    const many = Array.from({ length: MAPS.slots.capacity + 1 }, (_, index) => ({
-      ip: parseIp(`10.${index >>> 16}.${(index >>> 8) & 255}.${index & 255}`),
+    const backends = Array.from({ length: BACKENDS_MAX }, (_, index) => ({
+      ip: parseIp(`10.0.${index >>> 8}.${index & 255}`),
       port: 80,
       weight: 1,
     }));
-    const outcome = plane.apply([
-      { do: "put", service: { ...onLoopback("tcp 11.0.0.2:80", []), backends: many }, before: undefined },
-      { do: "put", service: onLoopback("tcp 11.0.0.3:80", []), before: undefined },
-    ]);
-    expect(outcome[0]?.message).to.include("full");
-    expect(outcome[1]).to.equal(undefined);
-    want(good);
-    expect(plane.read()).to.deep.equal([good]);
+    // One slot more than there is room for, with that of the small service.
+    const count = MAPS.slots.capacity / BACKENDS_MAX;
+    const large = Array.from({ length: count }, (_, index) => ({
+      ...onLoopback(`tcp 11.0.1.${index}:80`, []),
+      backends,
+    }));
+    const outcome = plane.apply(
+      [good, ...large].map((each): Change => ({ do: "put", service: each, before: undefined })),
+    );
+    const refused = outcome.filter((error) => error !== undefined);
+    expect(refused.map(({ message }) => message.includes("full"))).to.deep.equal([true]);
+    expect(outcome[0]).to.equal(undefined);
     expect(await greetingOf("11.0.0.1")).to.equal("small");
-    expect(map("slots").dump().count).to.equal(1);
+    want(good);
+    for (const name of ["slots", "members", "services", "addresses"] as const) {
+      expect(map(name).dump().count, name).to.equal(1);
+    }
   });
 });

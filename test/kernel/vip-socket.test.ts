@@ -29,6 +29,11 @@ const HOOKS: readonly CgroupHook[] = [
 /** Maps in which there is something for every service. */
 const SERVING: readonly MapName[] = ["addresses", "services", "slots", "members"];
 
+function unmount(folder: string): void {
+  const { exitCode, stderr } = Bun.spawnSync(["umount", folder]);
+  if (exitCode !== 0) throw new Error(stderr.toString());
+}
+
 let opened: SocketPlace | undefined;
 const foreign: CgroupLink[] = [];
 
@@ -113,10 +118,11 @@ vipBehaviour({
       },
     };
   },
-  open: (_node, cgroup = "") => openSocketDataplane({ cgroup, pins: place().pins }),
+  open: () => openSocketDataplane(place()),
   damages: [
     ...HOOKS.flatMap(linkDamages),
     ...SERVING.flatMap(mapDamages),
+    { what: "the BPF file system unmounted", do: () => unmount(place().bpffs) },
     { what: "all pins removed", do: () => rmSync(place().pins, { recursive: true }) },
   ],
   foreign: {

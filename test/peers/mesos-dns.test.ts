@@ -2,16 +2,15 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
 import { Candidate } from "../fake-mesos/candidate.ts";
-import { hasZooKeeper, ZooKeeperServer } from "../fake-mesos/zookeeper-server.ts";
 import { DnsProcess } from "../support/dns-process.ts";
 import { a, answerTo } from "../support/dns-upstream.ts";
 import { sampleMesosState } from "../support/mesos-state.ts";
+import { ZooKeeperServer, zooKeeperProblem } from "../support/zookeeper-server.ts";
 
-const missing = Bun.which("dig") === null ? ["dig"] : [];
-if (!hasZooKeeper()) missing.push("zookeeper or java");
-const why = missing.length === 0 ? "" : ` (skipped: ${missing.join(" and ")} missing)`;
+const problem = Bun.which("dig") === null ? "there is no dig" : zooKeeperProblem();
+const why = problem === undefined ? "" : ` (skipped: ${problem})`;
 
-(missing.length === 0 ? describe : describe.skip)(`dcos-net mesos-dns, with a file of Mesos-DNS,${why}`, function () {
+(problem === undefined ? describe : describe.skip)(`dcos-net mesos-dns, with a file of Mesos-DNS,${why}`, function () {
   this.timeout(90_000);
   const stops: (() => unknown)[] = [];
   const served = new DnsProcess();
@@ -20,7 +19,7 @@ const why = missing.length === 0 ? "" : ` (skipped: ${missing.join(" and ")} mis
   let second: Candidate;
 
   before(async () => {
-    zooKeeper = await ZooKeeperServer.create();
+    zooKeeper = await ZooKeeperServer.create(500);
     stops.push(() => zooKeeper.remove());
     const master = Bun.serve({
       hostname: "127.0.0.1",

@@ -5,6 +5,7 @@ import { parseIp } from "../../lib/address.ts";
 import { systemClock } from "../../lib/clock.ts";
 import { NetError } from "../../lib/error.ts";
 import type { Log } from "../../lib/log.ts";
+import type { ZooKeeperUrl } from "../../lib/zookeeper-url.ts";
 import { type Campaign, startCampaign } from "../../overlay/leader/campaign.ts";
 import type { Publication } from "../../overlay/leader/leader.ts";
 import { DEFAULT_NETWORK, parseOverlayNetwork } from "../../overlay/leader/network.ts";
@@ -13,8 +14,9 @@ import type { Term } from "../../overlay/leader/store.ts";
 import { defaultWish, type NodeFact } from "../../overlay/leader/types.ts";
 import { ZooKeeperSession } from "../../overlay/leader/zookeeper-session.ts";
 import { zooKeeperStore } from "../../overlay/leader/zookeeper-store.ts";
-import { parseZooKeeperUrl, type ZooKeeperUrl } from "../../overlay/leader/zookeeper-url.ts";
-import { Cable, ZooKeeperServer, zooKeeperProblem } from "./overlay-leader-server.ts";
+import { parseZooKeeperUrl } from "../../overlay/leader/zookeeper-url.ts";
+import { Cable } from "../support/cable.ts";
+import { ZooKeeperServer, zooKeeperProblem } from "../support/zookeeper-server.ts";
 
 const SESSION_MS = 2000;
 const NETWORK = parseOverlayNetwork(DEFAULT_NETWORK);
@@ -68,7 +70,7 @@ describe("leadership in a real ZooKeeper", function () {
       console.log(`      skipped: ${problem}`);
       this.skip();
     }
-    server = await ZooKeeperServer.start();
+    server = await ZooKeeperServer.create(250);
   });
   after(async () => await server?.remove());
   beforeEach(() => {
@@ -241,7 +243,7 @@ describe("leadership in a real ZooKeeper", function () {
     await server.kill();
     await eventually("no leader", () => running.leader() === undefined);
     nodes.set("c", fact("c", "10.0.0.3"));
-    await server.run();
+    await server.start();
     await eventually("three nodes", () => running.leader()?.registry.records.size === 3, 40_000);
     expect(running.leader()?.epoch).to.be.greaterThan(epoch);
     for (const [id, held] of before) expect(running.leader()?.registry.records.get(id)).to.deep.equal(held);
@@ -254,11 +256,11 @@ describe("leadership in a real ZooKeeper", function () {
     const { running } = campaign("only", nodes);
     await eventually("one node", () => running.leader()?.registry.records.size === 1);
     const epoch = running.leader()?.epoch ?? 0;
-    server.signal("SIGSTOP");
+    server.freeze();
     try {
       await eventually("no leader", () => running.leader() === undefined);
     } finally {
-      server.signal("SIGCONT");
+      server.thaw();
     }
     await eventually("leader again", () => (running.leader()?.epoch ?? 0) > epoch, 40_000);
     expect(running.leader()?.registry.records.size).to.equal(1);

@@ -9,7 +9,7 @@ import { Candidate } from "../fake-mesos/candidate.ts";
 import { Collector, until } from "../fake-mesos/collector.ts";
 import { containerStatus } from "../fake-mesos/json.ts";
 import { FakeMaster } from "../fake-mesos/master.ts";
-import { hasZooKeeper, ZooKeeperServer } from "../fake-mesos/zookeeper-server.ts";
+import { ZooKeeperServer, zooKeeperProblem } from "../support/zookeeper-server.ts";
 
 const FIRST = "http://10.0.0.1:5050";
 const SECOND = "http://10.0.0.2:5050";
@@ -27,7 +27,7 @@ async function rejection(promise: Promise<unknown>): Promise<string> {
   );
 }
 
-const describeWithZooKeeper = hasZooKeeper() ? describe : describe.skip;
+const describeWithZooKeeper = zooKeeperProblem() === undefined ? describe : describe.skip;
 
 describeWithZooKeeper(
   "the leading master in a real ZooKeeper (skipped without Debian's zookeeper and Java)",
@@ -40,7 +40,7 @@ describeWithZooKeeper(
     const candidates: Candidate[] = [];
 
     before(async () => {
-      server = await ZooKeeperServer.create();
+      server = await ZooKeeperServer.create(500);
     });
     beforeEach(() => {
       count += 1;

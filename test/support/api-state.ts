@@ -5,7 +5,7 @@ import type { Fact } from "../../facts/fact.ts";
 import { FactView } from "../../facts/view.ts";
 import type { LoopStatus } from "../../lib/loop.ts";
 import { newOverlayMetrics } from "../../overlay/metric.ts";
-import { nodeFact } from "./facts.ts";
+import { drainFact, nodeFact } from "./facts.ts";
 
 /** 2027-01-15T08:00:00Z. */
 export const NOW = 1_800_000_000_000;
@@ -84,6 +84,15 @@ export function sampleState(): SampleState {
       }),
       dns: () => sample.dns,
       vips: () => sample.vips,
+      drain(target, id) {
+        const fact = drainFact("m1", target, id, NOW);
+        learn(fact);
+        return fact;
+      },
+      undrain(target, id) {
+        const key = `${target}/${id}`;
+        view.apply([{ type: "drop", ref: { owner: "m1", kind: "drain", key, version: 2 } }]);
+      },
       sources: () => sample.sources,
       async forget(ids) {
         sample.forgotten.push([...ids]);

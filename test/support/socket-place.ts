@@ -5,15 +5,17 @@ import { BpfAssembler } from "../../kernel/bpf-assembler.ts";
 import { attachTypeOf, type CgroupHook, closeProgram, loadProgram } from "../../kernel/bpf-program.ts";
 import { addressOf, systemCall } from "../../kernel/ffi.ts";
 import { closeFolder, openFolder } from "../../kernel/folder.ts";
-import { cgroupRoot, mountBpfFilesystem, mounts } from "../../kernel/mounts.ts";
+import { mountBpfFilesystem, mounts } from "../../kernel/mounts.ts";
+import type { SocketPlaces } from "../../l4lb/dataplanes/socket-foundation.ts";
 
 const PREFIX = "dcos-net-socket";
+const BPF_PROG_ATTACH = 8;
+const BPF_PROG_DETACH = 9;
 const BPF_PROG_QUERY = 16;
 
 /** A control group and a BPF file system for one test: what is attached and pinned there goes with them. */
-export interface SocketPlace {
-  readonly cgroup: string;
-  /** An empty folder in the BPF file system. */
+export interface SocketPlace extends SocketPlaces {
+  /** Where the pins of a data plane are. */
   readonly pins: string;
   close(): void;
 }
@@ -29,19 +31,28 @@ export function socketPlaceUnavailable(): string | undefined {
 export function openSocketPlace(): SocketPlace {
   removeLeftovers();
   const own = `${PREFIX}-${process.pid}-`;
-  const cgroup = join(cgroupRoot(), `${own}${number++}`);
-  const folder = mkdtempSync(join(tmpdir(), own));
+  const cgroup = join(testCgroups(), `${own}${number++}`);
+  const bpffs = mkdtempSync(join(tmpdir(), own));
   mkdirSync(cgroup);
-  mountBpfFilesystem(folder);
+  mountBpfFilesystem(bpffs);
   return {
     cgroup,
-    pins: join(folder, "l4lb"),
+    bpffs,
+    folder: "l4lb",
+    pins: join(bpffs, "l4lb"),
     close() {
-      run("umount", folder);
-      rmSync(folder, { recursive: true });
+      run("umount", bpffs);
+      rmSync(bpffs, { recursive: true });
       rmdirSync(cgroup);
     },
   };
+}
+
+/** The root of the control groups of this machine, which {@link socketPlaceUnavailable} has found. */
+export function testCgroups(): string {
+  const found = mounts().find(({ type }) => type === "cgroup2");
+  if (found === undefined) throw new Error("no cgroup2 is mounted");
+  return found.path;
 }
 
 /** Places of test runs that were killed. */
@@ -55,7 +66,7 @@ function removeLeftovers(): void {
     if (mounts().some(({ path }) => path === folder)) run("umount", folder);
     rmSync(folder, { recursive: true });
   }
-  for (const name of readdirSync(cgroupRoot()).filter(isDead)) rmdirSync(join(cgroupRoot(), name));
+  for (const name of readdirSync(testCgroups()).filter(isDead)) rmdirSync(join(testCgroups(), name));
 }
 
 function isAlive(pid: number): boolean {
@@ -98,6 +109,23 @@ export function programsOf(cgroup: string, hook: CgroupHook): number[] {
     const found = new DataView(ids.buffer);
     return Array.from({ length: view.getUint32(24, true) }, (_, index) => found.getUint32(4 * index, true));
   } finally {
+    closeFolder(folder);
+  }
+}
+
+/** Attaches a program to a control group in the old way, which lets none beside it (BPF_PROG_ATTACH, flags 0), while
+ *  `action` runs. */
+export function withExclusiveProgram<T>(cgroup: string, hook: CgroupHook, action: () => T): T {
+  const folder = openFolder(cgroup);
+  const attribute = (program: number): Uint8Array =>
+    new Uint8Array(Uint32Array.of(folder, program, attachTypeOf(hook), 0).buffer);
+  const attach = (program: number): number =>
+    systemCall("attach a program", "bpf", BPF_PROG_ATTACH, attribute(program), 16);
+  withPlainProgram(hook, attach);
+  try {
+    return action();
+  } finally {
+    systemCall("detach a program", "bpf", BPF_PROG_DETACH, attribute(0), 16);
     closeFolder(folder);
   }
 }

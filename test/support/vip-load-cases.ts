@@ -1,8 +1,8 @@
 import { expect } from "chai";
 import { planServices } from "../../l4lb/plan.ts";
 import type { Service } from "../../l4lb/service.ts";
+import { connectAlways, type Load, sendAlways } from "./vip-always.ts";
 import type { VipWorld } from "./vip-behaviour.ts";
-import { connectAlways, type Load, sendAlways } from "./vip-load.ts";
 import { ADDRESS, BACKEND_PORT } from "./vip-network.ts";
 import { service } from "./vip-services.ts";
 

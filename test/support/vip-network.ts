@@ -18,6 +18,8 @@ export interface VipNetwork {
   readonly client: Kernel;
   readonly job: Kernel;
   readonly far: Kernel;
+  /** Where the namespace of `client` is mounted. */
+  readonly clientPath: string;
   close(): void;
 }
 
@@ -63,7 +65,7 @@ export function openVipNetwork(): VipNetwork {
     attach(far.kernel, behind, ["10.88.0.1", "fd88::1"]);
     const kernels = { node: node.kernel, client: client.kernel, job: job.kernel, far: far.kernel };
     eventually(() => ready(Object.values(kernels)));
-    return { ...kernels, close };
+    return { ...kernels, clientPath: `${folder}/client`, close };
   } catch (error) {
     close();
     throw error;

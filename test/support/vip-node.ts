@@ -1,3 +1,5 @@
+import type { VipSettings } from "../../bin/l4lb/settings.ts";
+import type { RunningVips } from "../../bin/l4lb/start.ts";
 import { Vips } from "../../bin/l4lb/vips.ts";
 import { vipKey } from "../../facts/fact.ts";
 import { type FactChange, FactView } from "../../facts/view.ts";
@@ -14,6 +16,13 @@ export class VipNode {
   readonly dataplane = new MemoryDataplane();
   readonly clock: FakeClock = fakeClock(1_000_000);
   readonly vips: Vips;
+  readonly settings: VipSettings = {
+    pools: {
+      4: { min: parseIp("11.0.0.0"), max: parseIp("11.0.0.254") },
+      6: { min: parseIp("fd01:c::"), max: parseIp("fd01:c::ff") },
+    },
+    drainMs: 5000,
+  };
   /** Lines of the log. */
   readonly logged: string[] = [];
   /** What happened to kernel and names, in order. */
@@ -28,13 +37,7 @@ export class VipNode {
     this.dataplane.onChange = (what) => this.story.push(what);
     this.vips = new Vips({
       chosen: { dataplane: this.dataplane, reason: "a test says so" },
-      settings: {
-        pools: {
-          4: { min: parseIp("11.0.0.0"), max: parseIp("11.0.0.254") },
-          6: { min: parseIp("fd01:c::"), max: parseIp("fd01:c::ff") },
-        },
-        drainMs: 5000,
-      },
+      settings: this.settings,
       ...{ node: "n1", addresses: ["10.0.0.1"], view: this.view, clock: this.clock, random: () => 0 },
       isComplete: () => this.isComplete,
       publish: (words) => this.#publish(words),
@@ -52,6 +55,18 @@ export class VipNode {
         (line) => this.logged.push(line),
       ),
     });
+  }
+
+  /** As the agent hands it to its API. */
+  running(): RunningVips {
+    return {
+      settings: this.settings,
+      current: () => this.vips,
+      problem: () => this.vips.failure,
+      watch: () => {},
+      named: Promise.resolve(),
+      stop: () => this.vips.stop(),
+    };
   }
 
   say(...changes: readonly FactChange[]): void {

@@ -180,7 +180,7 @@ describe("the Docker drivers on their socket", () => {
     const before = [plugin.state(), names().join()];
     const generic = (options: object) => ({ ...CREATE_NETWORK, Options: { [GENERIC]: options } });
     const wrong: readonly (readonly [method: string, body: object | string, said: string])[] = [
-      ["NetworkDriver.Join", "", "cannot decode"],
+      ["NetworkDriver.Join", "", "it came without its body"],
       ["NetworkDriver.Join", "{", "cannot decode"],
       ["NetworkDriver.Join", "[]", "not an object"],
       ["NetworkDriver.Join", `${'{"a":'.repeat(99)}1${"}".repeat(99)}`, "nested deeper"],

@@ -153,7 +153,7 @@ describe("the metrics page", () => {
 
   it("has names as Prometheus wants them: counters end in _total, gauges don't", () => {
     for (const { name, type } of METRICS) {
-      expect(name).to.match(/^(?:dcos_net|process)_[a-z_]+$/);
+      expect(name).to.match(/^(?:dcos_net|process)_[a-z0-9_]+$/);
       expect(name.endsWith("_total"), name).to.equal(type === "counter");
     }
     expect(new Set(METRICS.map(({ name }) => name)).size).to.equal(METRICS.length);

@@ -13,6 +13,7 @@ import { member, type SampleState, sampleState } from "../../../support/api-stat
 import { dnsState } from "../../../support/dns-state.ts";
 import { sampleTask, taskFact } from "../../../support/facts.ts";
 import { type FakeClock, fakeClock } from "../../../support/fake-clock.ts";
+import { VipNode } from "../../../support/vip-node.ts";
 import { network, rejectionOf } from "../../overlay/leader/fixture.ts";
 
 interface Asked {
@@ -76,12 +77,14 @@ describe("the HTTP API on a loopback port", () => {
 
   it("answers every route that it lists", async () => {
     const { routes } = (await askApi(at(), "/")) as { routes: string[] };
-    expect(routes).to.have.lengthOf(15);
+    expect(routes).to.have.lengthOf(19);
     sample.dns = dnsState().dns;
+    sample.vips = new VipNode().running();
     for (const route of routes) {
       const [method = "", shape = ""] = route.split(" ");
       const path = shape.replace("{name}", "ready.spartan").replace("query", "query?name=ready.spartan");
-      const body = path.endsWith("forget") ? '{"nodes": ["n9"]}' : '{"agents": []}';
+      const drain = '{"target": "node", "id": "m1", "drain": true}';
+      const body = path.endsWith("forget") ? '{"nodes": ["n9"]}' : path.endsWith("drains") ? drain : '{"agents": []}';
       const asked = method === "GET" ? {} : { method, headers: JSON_TYPE, body };
       if (path.endsWith("forget")) sample.members.push(member("n9", "left"));
       expect((await ask(path, asked)).status, route).to.equal(200);

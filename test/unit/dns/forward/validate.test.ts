@@ -49,6 +49,16 @@ describe("a message from an upstream", () => {
     expect(verdict(short.subarray(0, good.length - 1)), "an address of three bytes").to.equal("garbage");
   });
 
+  it("is garbage when a name in it leads to what askers get otherwise", () => {
+    const pointing = (to: number): Uint8Array => {
+      const bytes = Uint8Array.from([...good.subarray(0, 12 + sent.question.length), 0xc0, to, ...good.subarray(-14)]);
+      return bytes;
+    };
+    expect(verdict(pointing(12))).to.equal("answer");
+    expect(verdict(pointing(16)), "the next label").to.equal("answer");
+    expect(verdict(pointing(4)), "the header").to.equal("garbage");
+  });
+
   it("is kept as long as its records, and as a negative answer as the SOA record says", () => {
     const lifetime = (options: Parameters<typeof answerTo>[1]) => {
       const judged = judge(answerTo(sent.message, options), sent, true);

@@ -11,9 +11,13 @@ describe("parseZooKeeperUrl", () => {
     expect(parseZooKeeperUrl("zk://u:p:w@h1:2182,10.0.0.2/mesos/prod/")).to.deep.equal({
       servers: ["h1:2182", "10.0.0.2:2181"],
       path: "/mesos/prod",
-      auth: "u:p:w",
+      credentials: "u:p:w",
     });
-    expect(parseZooKeeperUrl("zk://zk-1.zk:2181/mesos")).to.deep.equal({ servers: ["zk-1.zk:2181"], path: "/mesos" });
+    expect(parseZooKeeperUrl("zk://zk-1.zk:2181/mesos")).to.deep.equal({
+      servers: ["zk-1.zk:2181"],
+      path: "/mesos",
+      credentials: undefined,
+    });
   });
 
   for (const url of [

@@ -5,13 +5,14 @@ import {
   endpointAt,
   PAIR_BYTES,
   pairKey,
+  SERVICE_VALUE,
   type ServiceValue,
+  serviceAt,
   serviceKey,
-  serviceValue,
-  serviceValueAt,
   slotAt,
   slotKey,
-  slotValue,
+  writeService,
+  writeSlot,
 } from "../../../../l4lb/dataplanes/socket-layout.ts";
 import type { Backend, ServiceKey } from "../../../../l4lb/service.ts";
 import { type Ip, parseIp } from "../../../../lib/address.ts";
@@ -33,22 +34,26 @@ const value: fc.Arbitrary<ServiceValue> = fc.record({
   affinity: u32,
 });
 
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
 describe("bytes that the programs on sockets share", () => {
   it("what is written is read back", () => {
+    const space = new DataView(new ArrayBuffer(64));
     fc.assert(
       fc.property(key, backend, value, u32, u32, (service, target, kept, threshold, alias) => {
-        expect(endpointAt(serviceKey(service), 0)).to.deep.equal(service);
+        expect(endpointAt(viewOf(serviceKey(service)), 0)).to.deep.equal(service);
         const pair = pairKey(service, target);
         expect(pair).to.have.length(PAIR_BYTES);
-        expect(endpointAt(pair, 0)).to.deep.equal(service);
+        expect(endpointAt(viewOf(pair), 0)).to.deep.equal(service);
         const { ip: address, port: number } = target;
-        expect(endpointAt(pair, ENDPOINT_BYTES)).to.deep.equal({ ...service, ip: address, port: number });
-        expect(serviceValueAt(serviceValue(kept))).to.deep.equal(kept);
-        expect(slotAt(slotValue({ backend: target, threshold, alias }))).to.deep.equal({
-          backend: target,
-          threshold,
-          alias,
-        });
+        expect(endpointAt(viewOf(pair), ENDPOINT_BYTES)).to.deep.equal({ ...service, ip: address, port: number });
+        writeService(space, 8, kept);
+        expect(serviceAt(space, 8)).to.deep.equal(kept);
+        const slot = { backend: target, threshold, alias, total: kept.version };
+        writeSlot(space, 16, slot);
+        expect(slotAt(space, 16)).to.deep.equal(slot);
       }),
     );
   });
@@ -60,7 +65,7 @@ describe("bytes that the programs on sockets share", () => {
   });
 
   it("what isn't ours is nothing", () => {
-    expect(endpointAt(new Uint8Array(ENDPOINT_BYTES), 0)).to.equal(undefined);
-    expect(serviceValueAt(new Uint8Array(24).fill(7))).to.equal(undefined);
+    expect(endpointAt(viewOf(new Uint8Array(ENDPOINT_BYTES)), 0)).to.equal(undefined);
+    expect(serviceAt(viewOf(new Uint8Array(SERVICE_VALUE.bytes).fill(7)), 0)).to.equal(undefined);
   });
 });

@@ -1,8 +1,8 @@
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { connect, createServer, type Server, type Socket } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
+import { freePort } from "./free-port.ts";
 
 /** Debian's package `zookeeper` puts its class path here. */
 const JAR = "/usr/share/java/zookeeper.jar";
@@ -14,16 +14,16 @@ export function zooKeeperProblem(): string | undefined {
   return Bun.which("java") === null ? "there is no java" : undefined;
 }
 
-/** A ZooKeeper server on loopback with a directory of its own, started by hand. */
+/** A real ZooKeeper server on loopback with a directory of its own, started by hand. */
 export class ZooKeeperServer {
   readonly port: number;
   readonly #directory = mkdtempSync(join(tmpdir(), "dcos-net-zookeeper-"));
   #process: Bun.Subprocess | undefined;
 
-  private constructor(port: number) {
+  private constructor(port: number, tickMs: number) {
     this.port = port;
     const lines = [
-      "tickTime=250",
+      `tickTime=${tickMs}`,
       `dataDir=${this.#directory}`,
       "clientPortAddress=127.0.0.1",
       `clientPort=${port}`,
@@ -33,10 +33,11 @@ export class ZooKeeperServer {
     writeFileSync(join(this.#directory, "zoo.cfg"), `${lines.join("\n")}\n`);
   }
 
-  static async start(): Promise<ZooKeeperServer> {
-    const server = new ZooKeeperServer(await freePort());
+  /** A server that serves. It grants sessions of 2 to 20 ticks. */
+  static async create(tickMs: number): Promise<ZooKeeperServer> {
+    const server = new ZooKeeperServer(await freePort(), tickMs);
     try {
-      await server.run();
+      await server.start();
       return server;
     } catch (error) {
       await server.remove();
@@ -45,7 +46,7 @@ export class ZooKeeperServer {
   }
 
   /** Starts the program on what the directory holds, and waits until it serves. */
-  async run(): Promise<void> {
+  async start(): Promise<void> {
     this.#process = Bun.spawn({
       cmd: [
         ...["java", "-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", `${this.#directory}:${JAR}`],
@@ -57,7 +58,7 @@ export class ZooKeeperServer {
     const until = performance.now() + READY_MS;
     while (!(await this.#serves())) {
       if (performance.now() > until || this.#process.exitCode !== null) throw new Error("ZooKeeper did not start");
-      await pause(100);
+      await Bun.sleep(100);
     }
   }
 
@@ -68,9 +69,13 @@ export class ZooKeeperServer {
     this.#process = undefined;
   }
 
-  /** Stops and continues the program's execution: connections stay open, and nobody answers. */
-  signal(name: "SIGSTOP" | "SIGCONT"): void {
-    this.#process?.kill(name);
+  /** Stops it from answering while its connections stay open, and lets it go on. */
+  freeze(): void {
+    this.#process?.kill("SIGSTOP");
+  }
+
+  thaw(): void {
+    this.#process?.kill("SIGCONT");
   }
 
   async remove(): Promise<void> {
@@ -90,74 +95,4 @@ export class ZooKeeperServer {
     socket.on("close", () => resolve(text));
     return (await promise).includes("Mode:");
   }
-}
-
-/** A way to the server that can be cut. */
-export class Cable {
-  readonly port: number;
-  readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
-  #cut = false;
-
-  private constructor(server: Server, port: number) {
-    this.#server = server;
-    this.port = port;
-  }
-
-  static async to(target: number): Promise<Cable> {
-    const port = await freePort();
-    const server = createServer();
-    const cable = new Cable(server, port);
-    server.on("connection", (socket) => cable.#accept(socket, target));
-    const { promise, resolve } = Promise.withResolvers<void>();
-    server.listen(port, "127.0.0.1", resolve);
-    await promise;
-    return cable;
-  }
-
-  cut(): void {
-    this.#cut = true;
-    for (const socket of this.#sockets) socket.destroy();
-  }
-
-  mend(): void {
-    this.#cut = false;
-  }
-
-  remove(): void {
-    this.cut();
-    this.#server.close();
-  }
-
-  #accept(socket: Socket, target: number): void {
-    if (this.#cut) {
-      socket.destroy();
-      return;
-    }
-    const other = connect(target, "127.0.0.1");
-    for (const [from, to] of [
-      [socket, other],
-      [other, socket],
-    ] as const) {
-      this.#sockets.add(from);
-      from.on("data", (data) => to.write(data));
-      from.on("error", () => undefined);
-      from.on("close", () => {
-        this.#sockets.delete(from);
-        to.destroy();
-      });
-    }
-  }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  const { promise, resolve } = Promise.withResolvers<number>();
-  server.listen(0, "127.0.0.1", () => {
-    const address = server.address();
-    resolve(typeof address === "object" && address !== null ? address.port : 0);
-  });
-  const port = await promise;
-  server.close();
-  return port;
 }

@@ -1,0 +1,140 @@
+import { type Command, Option } from "commander";
+import type { Kernel } from "../../kernel/kernel.ts";
+import type { TraceHop } from "../../l4lb/trace.ts";
+import { parseIp, tryParseIp } from "../../lib/address.ts";
+import { messageOf } from "../../lib/error.ts";
+import { askApi } from "../api/client.ts";
+import type { TracedService, VipTraceBody } from "../api/vip-trace.ts";
+import { type App, EXIT } from "../app.ts";
+import { containerKernel } from "../l4lb/container-netns.ts";
+import { hasRoute, probe } from "../l4lb/probe.ts";
+import { show } from "../output.ts";
+import { type ApiOptions, apiMeant, withApi } from "./api-option.ts";
+
+/** Wait for a backend that doesn't answer, milliseconds. */
+const PROBE_MS = 2000;
+/** Backends of a service that are tried at most. */
+const BACKENDS_TRIED = 50;
+
+interface Options extends ApiOptions {
+  readonly from?: string;
+  readonly protocol?: "tcp" | "udp";
+}
+
+/** The walk as it is shown: with what came of trying. */
+interface Shown {
+  readonly hops: readonly TraceHop[];
+  /** The first hop that isn't as it should be. */
+  readonly broken?: TraceHop;
+}
+
+/** `dcos-net trace`: why something can't be reached. */
+export function addTrace(program: Command, app: App): void {
+  const trace = program.command("trace").description("walk to where something is broken");
+  withApi(trace.command("vip"))
+    .description("from the labels of a virtual IP to its backends; exit status 1 when a hop is broken")
+    .argument("<name>", "a name, with or without .l4lb.thisdcos.directory, or an address; :PORT may follow")
+    .option(
+      "--from <container>",
+      "as seen from a container: a process number, the path of its namespace, or its CNI id",
+    )
+    .addOption(new Option("--protocol <protocol>", "only services of this protocol").choices(["tcp", "udp"]))
+    .action((name: string, options: Options) => traceVip(app, name, options));
+}
+
+async function traceVip(app: App, meant: string, options: Options): Promise<void> {
+  const { name, port } = splitPort(meant);
+  const query = new URLSearchParams({ name });
+  if (port !== undefined) query.set("port", port);
+  if (options.protocol !== undefined) query.set("protocol", options.protocol);
+  const { hops, services } = (await askApi(apiMeant(app, options), `/v1/vips/trace?${query}`)) as VipTraceBody;
+  const tried = hops.every(({ ok }) => ok) ? await tryAll(app, services, options.from) : [];
+  const all = [...hops, ...tried];
+  const broken = all.find(({ ok }) => !ok);
+  show(app.out, options.json === true, { hops: all, ...(broken && { broken }) }, traceLines);
+  if (broken !== undefined) app.exitCode = EXIT.bad;
+}
+
+function traceLines({ hops, broken }: Shown): string[] {
+  const lines = hops.map(({ hop, ok, text }) => `  ${ok ? "ok    " : "BROKEN"}  ${hop.padEnd(7)}  ${text}`);
+  return [
+    ...lines,
+    broken === undefined ? "all hops are as they should be" : `first broken hop: ${broken.hop}: ${broken.text}`,
+  ];
+}
+
+/** The name and the port behind its last colon; all of an IPv6 address without brackets is the address. */
+export function splitPort(text: string): { readonly name: string; readonly port: string | undefined } {
+  const [, bracketed, digits] = /^\[(.+)\](?::(\d+))?$/.exec(text) ?? [];
+  if (bracketed !== undefined) return { name: bracketed, port: digits };
+  if (tryParseIp(text) !== undefined) return { name: text, port: undefined };
+  const [, name = text, port] = /^(.*):(\d+)$/.exec(text) ?? [];
+  return { name, port };
+}
+
+/** Tries every backend from this node, and the service itself from where it is asked for. */
+async function tryAll(app: App, services: readonly TracedService[], from: string | undefined): Promise<TraceHop[]> {
+  const hops: TraceHop[] = [];
+  for (const service of services) hops.push(...(await tryBackends(app.kernel, service)));
+  const client = from === undefined ? app.kernel : containerKernel(app.kernel, from);
+  const where = from === undefined ? "this node" : `container ${from}`;
+  for (const service of services) hops.push(...(await tryService(client, service, where)));
+  if (client !== app.kernel) client.close();
+  return hops;
+}
+
+async function tryBackends(kernel: Kernel, { protocol, backends }: TracedService): Promise<TraceHop[]> {
+  const live = backends.filter(({ weight }) => weight > 0).slice(0, BACKENDS_TRIED);
+  return Promise.all(
+    live.map(async ({ ip, port, task }): Promise<TraceHop> => {
+      const name = `backend ${endpoint(ip, port)} (${task})`;
+      if (!hasRoute(kernel, parseIp(ip))) return { hop: "route", ok: false, text: `this node has no route to ${name}` };
+      if (protocol === "udp") return { hop: "backend", ok: true, text: `${name} is of udp, which can't be tried` };
+      const { result, milliseconds } = await probe(kernel, parseIp(ip), port, PROBE_MS);
+      const text = `${name} ${BACKEND_WORDS[result]}`;
+      return {
+        hop: "backend",
+        ok: result === "connected",
+        text: result === "connected" ? `${text} ${milliseconds.toFixed(1)} ms` : text,
+      };
+    }),
+  );
+}
+
+const BACKEND_WORDS = {
+  connected: "takes connections from this node: after",
+  refused: "refuses connections: its host is there, but nothing listens on that port",
+  "no answer": "doesn't answer: its host is gone, or a firewall drops what is sent to it",
+  "no route": "can't be reached: this node has no route to it",
+} as const;
+
+async function tryService(kernel: Kernel, { protocol, ip, port }: TracedService, where: string): Promise<TraceHop[]> {
+  const name = `${protocol} ${endpoint(ip, port)}`;
+  const route = hasRoute(kernel, parseIp(ip));
+  if (!route) return [{ hop: "route", ok: false, text: `${where} has no route to ${name}: it needs a default route` }];
+  if (protocol === "udp") return [];
+  try {
+    const { result, milliseconds } = await probe(kernel, parseIp(ip), port, PROBE_MS);
+    if (result === "connected")
+      return [
+        {
+          hop: "backend",
+          ok: true,
+          text: `${name} takes connections from ${where}: after ${milliseconds.toFixed(1)} ms`,
+        },
+      ];
+    return [
+      {
+        hop: "backend",
+        ok: false,
+        text: `${name}, tried from ${where}: ${result}, though its backends answer this node`,
+      },
+    ];
+  } catch (error) {
+    return [{ hop: "backend", ok: false, text: `${name} can't be tried from ${where}: ${messageOf(error)}` }];
+  }
+}
+
+function endpoint(ip: string, port: number): string {
+  return ip.includes(":") ? `[${ip}]:${port}` : `${ip}:${port}`;
+}

@@ -1,0 +1,74 @@
+import { join } from "node:path";
+import { socketPlaceUnavailable } from "../support/socket-place.ts";
+import { Host } from "./host.ts";
+import { type Benchmark, type Measurement, type Sample, summarise } from "./measurement.ts";
+import { paired } from "./paired.ts";
+import type { Request } from "./vip-socket-host.ts";
+
+/** Through a virtual IP on sockets beside a direct connection by a client that no program of ours sees; what the
+ *  programs cost a client that doesn't go to a virtual IP; first synchronisation, one change, memory. 10,000 virtual
+ *  IPs are in force all the time. */
+export const VIP_SOCKET: Benchmark = {
+  name: "vip-socket",
+  runs: 100,
+  whyNot: socketPlaceUnavailable,
+  run: measure,
+};
+
+/** Direct connections in the same time must not be more than this many times as many. */
+const AT_LEAST = 0.98;
+
+async function measure(runs: number): Promise<Measurement[]> {
+  const host = new Host<Request, number>(join(import.meta.dir, "vip-socket-host.ts"), {});
+  try {
+    const talks: Measurement[] = [];
+    for (const what of ["connects", "requests"] as const) {
+      for (const how of ["through", "beside"] as const) {
+        const times = await paired(
+          runs,
+          () => host.ask({ do: "talk", what, how }),
+          () => host.ask({ do: "talk", what, how: "direct" }),
+        );
+        talks.push({
+          name: `socket: a ${what.slice(0, -1)} ${how} a virtual IP`,
+          unit: "µs",
+          reference: "direct, without programs",
+          ours: summarise(times.ours),
+          theirs: summarise(times.theirs),
+          budget: { ratio: Number((1 / AT_LEAST).toFixed(3)) },
+        });
+      }
+    }
+    const changes = await paired(
+      runs,
+      () => host.ask({ do: "change", services: "many" }),
+      () => host.ask({ do: "change", services: "few" }),
+    );
+    return [
+      ...talks,
+      {
+        name: "socket: one change among 10,000 VIPs",
+        unit: "µs",
+        reference: "among 10 VIPs",
+        ours: summarise(changes.ours),
+        theirs: summarise(changes.theirs),
+        budget: { ratio: 1.2 },
+      },
+      alone("socket: first sync of 10,000 VIPs × 3", "ms", await often(5, () => host.ask({ do: "sync" })), 500),
+      alone("socket: kernel memory of 10,000 VIPs × 3", "MB", await often(1, () => host.ask({ do: "memory" })), 64),
+    ];
+  } finally {
+    await host.ask({ do: "close" });
+    await host.close();
+  }
+}
+
+async function often(times: number, ask: () => Promise<number>): Promise<Sample> {
+  const taken: number[] = [];
+  for (let time = 0; time < times; time++) taken.push(await ask());
+  return summarise(taken);
+}
+
+function alone(name: string, unit: string, ours: Sample, most: number): Measurement {
+  return { name, unit, ours, budget: { most } };
+}

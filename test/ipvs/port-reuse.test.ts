@@ -1,0 +1,54 @@
+import { readFileSync } from "node:fs";
+import { release } from "node:os";
+import { expect } from "chai";
+import type { Kernel } from "../../kernel/kernel.ts";
+import type { Dataplane } from "../../l4lb/dataplane.ts";
+import { openIpvsDataplane } from "../../l4lb/dataplanes/ipvs.ts";
+import { ADDRESS, BACKEND_PORT, openVipNetwork, type VipNetwork } from "../support/vip-network.ts";
+import { type Peer, startPeer } from "../support/vip-peers.ts";
+import { service } from "../support/vip-services.ts";
+
+const CONNECTIONS = 3000;
+/** Each port comes back some sixty times, while IPVS remembers a closed connection for two minutes. */
+const PORTS = "40000 40049";
+
+/** How often the client's TCP has had to send the first packet of a connection again: each time costs a second. */
+function firstPacketsAgain(kernel: Kernel): number {
+  const text = kernel.enter(() => readFileSync("/proc/thread-self/net/netstat", "utf8"));
+  const [names = "", values = ""] = text.split("\n").filter((line) => line.startsWith("TcpExt:"));
+  return Number(values.split(" ")[names.split(" ").indexOf("TCPSynRetrans")]);
+}
+
+describe("a client of IPVS that opens connections without pause", function () {
+  this.timeout(120_000);
+  const undo: (() => unknown)[] = [];
+  let network: VipNetwork;
+  let plane: Dataplane;
+  let client: Peer;
+
+  before(async () => {
+    network = openVipNetwork();
+    undo.push(network.close);
+    plane = openIpvsDataplane(network.node, { release: release(), random: Math.random });
+    undo.push(() => plane.close());
+    plane.prepare();
+    const far = await startPeer(network.far);
+    undo.push(far.stop);
+    await far.serve({ protocol: "tcp", address: ADDRESS[4].far[0], port: BACKEND_PORT });
+    network.client.setSysctl("net/ipv4/ip_local_port_range", PORTS.replace(" ", "\t"));
+    client = await startPeer(network.client);
+    undo.push(client.stop);
+  });
+  after(async () => {
+    for (const step of undo.reverse()) await step();
+  });
+
+  it("is served each time, and never has to begin again, though its ports come back at once", async () => {
+    const [backend] = ADDRESS[4].far;
+    plane.apply([{ do: "put", service: service("tcp 11.0.0.1:80", [backend]), before: undefined }]);
+    const before = firstPacketsAgain(network.client);
+    const heard = await client.ask({ address: "11.0.0.1", port: 80 }, CONNECTIONS);
+    expect(heard).to.deep.equal({ [backend]: CONNECTIONS });
+    expect(firstPacketsAgain(network.client) - before).to.equal(0);
+  });
+});
