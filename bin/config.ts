@@ -164,6 +164,10 @@ export const SCHEMA = {
   ),
   l4lb_cgroup: optionalPath("l4lb socket: control group whose processes have virtual IPs; empty: all processes"),
   l4lb_bpf_dir: path("/sys/fs/bpf/dcos-net", "l4lb socket: where programs and maps are kept; ours alone"),
+  l4lb_cni_dir: path(
+    "/var/run/dcos/cni/l4lb",
+    "l4lb ipvs: where the CNI plugin dcos-l4lb names containers that carry virtual IPs themselves",
+  ),
   dns: choice(["off", "on"], "off", "answer names of tasks and virtual IPs on this node"),
   dns_addresses: text(
     "198.51.100.1,198.51.100.2,198.51.100.3,fd01:d::c633:6401",

@@ -44,6 +44,7 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   "dns zones": ["dcos-net dns zones", "dcos-net dns zones --json | jq '.forwarding.zones'"],
   "dns resolvconf": ["dcos-net dns resolvconf", "dcos-net dns resolvconf --apply", "dcos-net dns resolvconf --restore"],
   "dns remove": ["dcos-net dns remove"],
+  "dns linger": ["dcos-net dns linger --run-dir /run/dcos-net <handed-over"],
   "mesos-dns": ["dcos-net mesos-dns --config /etc/mesos-dns/config.json"],
   "ipam show": ["dcos-net ipam show", "dcos-net ipam show --network dcos --json"],
   "ipam check": ["dcos-net ipam check", "dcos-net ipam check --network dcos"],

@@ -66,10 +66,10 @@ interface Question {
   readonly end: number;
 }
 
-/** A question's name has nothing before it to point to. */
+/** A question's name has nothing before it to point to but the header, which is another one in the answer. */
 function readQuestion(message: Uint8Array): Question | undefined {
   const read = readName(message, HEADER_BYTES);
-  if (read === undefined || read.end + 4 > message.length) return undefined;
+  if (read === undefined || read.end + 4 > message.length || hasPointer(message, HEADER_BYTES)) return undefined;
   const end = read.end + 4;
   return {
     name: read.name,
@@ -78,6 +78,16 @@ function readQuestion(message: Uint8Array): Question | undefined {
     question: message.slice(HEADER_BYTES, end),
     end,
   };
+}
+
+/** Whether a name, which has been read, ends in a pointer. */
+function hasPointer(message: Uint8Array, start: number): boolean {
+  let offset = start;
+  for (let size = message[offset] ?? 0; size > 0; size = message[offset] ?? 0) {
+    if (size >= 0xc0) return true;
+    offset += size + 1;
+  }
+  return false;
 }
 
 /** The OPT record among what follows the question; undefined when the rest is malformed. */

@@ -15,7 +15,7 @@ import type { Name } from "./name.ts";
 import { LARGE_BYTES, RateLimit } from "./rate.ts";
 import { emptyReply, type Reply } from "./reply.ts";
 import { type Authority, encode, respond, type Transport } from "./respond.ts";
-import { listenTcp } from "./tcp.ts";
+import { listenTcp, type TcpServer } from "./tcp.ts";
 import type { Zones } from "./zones.ts";
 
 /** Time between two tries to have an address that somebody else has, or that isn't there yet, milliseconds. */
@@ -28,6 +28,10 @@ const PUBLISHED_AT_ONCE = 1000;
 export type { Endpoint } from "./endpoint.ts";
 
 const OVER_TCP: Reply = { ...emptyReply(RCODE.NOERROR), truncated: true };
+
+/** How long a server that ends waits for the answers of others, at which intervals it looks, milliseconds. */
+const LAST_ANSWERS_MS = 2000;
+const LAST_LOOK_MS = 10;
 
 export interface DnsServerOptions {
   readonly listen: readonly Endpoint[];
@@ -58,7 +62,7 @@ export class DnsServer {
   readonly #authority: Authority;
   readonly #table: SharedTable;
   readonly #workers: Workers;
-  readonly #stops: (() => void)[] = [];
+  readonly #tcp: TcpServer[] = [];
   readonly #cancels = new Set<Cancel>();
   readonly #bound: Bound[] = [];
   /** Names to publish, by change. */
@@ -66,7 +70,8 @@ export class DnsServer {
   #publishing = false;
   readonly #cookies: ServerCookies;
   readonly #limit: RateLimit;
-  #stopped = false;
+  /** `ending`: takes no more queries, and answers those that it has. */
+  #state: "serving" | "ending" | "stopped" = "serving";
 
   constructor(options: DnsServerOptions) {
     const { zones, authority, forward, workers, log } = options;
@@ -86,7 +91,12 @@ export class DnsServer {
     forward?.publishTo(this.#table);
     if (recursion) this.#tellTime();
     this.publish();
-    for (const endpoint of options.listen) this.#listen(endpoint, false);
+    this.listen(options.listen);
+  }
+
+  /** Serves these endpoints, too; what can't be had is tried again. */
+  listen(endpoints: readonly Endpoint[]): void {
+    for (const endpoint of endpoints) this.#listen(endpoint, false);
   }
 
   /** Endpoints that are served by now. */
@@ -106,11 +116,22 @@ export class DnsServer {
     this.#publishSome();
   }
 
+  /** Takes no more queries, answers those that it has, for a while, and ends. Where another process serves the same
+   *  addresses by now, no query is lost. */
   async stop(): Promise<void> {
-    this.#stopped = true;
+    this.#state = "ending";
     for (const cancel of this.#cancels) cancel();
-    for (const stop of this.#stops) stop();
-    await this.#workers.stop();
+    for (const tcp of this.#tcp) tcp.end();
+    await this.#workers.end();
+    const { clock } = this.#options;
+    for (const end = clock.monotonic() + LAST_ANSWERS_MS; this.#workers.waiting() > 0 && clock.monotonic() < end; ) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      clock.schedule(LAST_LOOK_MS, resolve);
+      await promise;
+    }
+    this.#state = "stopped";
+    for (const tcp of this.#tcp) tcp.stop();
+    this.#workers.close();
   }
 
   /** Workers tell from it how old answers are. */
@@ -157,9 +178,9 @@ export class DnsServer {
   /** TCP has the port of UDP; it is tried again by itself when somebody else has it. */
   #listenTcp(ip: Ip, udpPort: number): void {
     try {
-      const { port, stop } = listenTcp(formatIp(ip), udpPort, (message) => this.#answer(message, "tcp"));
-      this.#stops.push(stop);
-      this.#bound.push({ ip, udpPort, tcpPort: port });
+      const tcp = listenTcp(formatIp(ip), udpPort, (message) => this.#answer(message, "tcp"));
+      this.#tcp.push(tcp);
+      this.#bound.push({ ip, udpPort, tcpPort: tcp.port });
     } catch (error) {
       const at = { address: formatIp(ip), port: udpPort };
       this.#options.log.warn("cannot listen to TCP yet", { ...at, error: messageOf(error), retry_ms: RETRY_MS });
@@ -168,10 +189,10 @@ export class DnsServer {
   }
 
   #later(delayMs: number, action: () => void): void {
-    if (this.#stopped) return;
+    if (this.#state !== "serving") return;
     const cancel = this.#options.clock.schedule(delayMs, () => {
       this.#cancels.delete(cancel);
-      if (!this.#stopped) action();
+      if (this.#state === "serving") action();
     });
     this.#cancels.add(cancel);
   }
@@ -179,7 +200,7 @@ export class DnsServer {
   async #answerHanded({ fd, message, source }: Handed): Promise<void> {
     const reply = await this.#answer(message, "udp", source);
     this.#workers.finished();
-    if (reply === undefined || this.#stopped) return;
+    if (reply === undefined || this.#state === "stopped") return;
     if (!sendDatagram(fd, reply, source)) {
       this.#options.log.debug("cannot send an answer", { to: formatIp(ipFromBytes(addressIn(source))) });
     }

@@ -66,6 +66,21 @@ export function openDatagram({ ip, port, receiveBytes, waitMs }: DatagramOptions
   }
 }
 
+/** Lets no more datagrams come: those of a connected socket come from one peer alone, and this one says nothing. What
+ *  is there already can still be received, and answers go out as before. Others that share the address take what comes
+ *  from now on, so nothing is lost when this socket is closed later. `ip` is the address that it is bound to. */
+export function retireDatagram(fd: number, ip: Ip): void {
+  const isAny = ip.value === 0n;
+  const peer = isAny ? { family: ip.family, value: LOOPBACK[ip.family] } : ip;
+  const address = socketAddress(peer, SILENT_PORT);
+  trySystemCall("connect", fd, address, address.length);
+}
+
+/** 127.0.0.1 and ::1. */
+const LOOPBACK = { 4: 0x7f000001n, 6: 1n } as const;
+/** TCPMUX (RFC 1078), which nobody speaks over UDP. */
+const SILENT_PORT = 1;
+
 export function closeDatagram(fd: number): void {
   trySystemCall("close", fd);
 }

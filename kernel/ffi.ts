@@ -20,6 +20,7 @@ const NUMBER = {
   sendto: [44, 206],
   recvfrom: [45, 207],
   bind: [49, 200],
+  connect: [42, 203],
   getsockname: [51, 204],
   setsockopt: [54, 208],
   getsockopt: [55, 209],

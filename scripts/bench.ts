@@ -12,6 +12,7 @@ import { type Benchmark, type Measurement, ratioOf, type Sample, shareOf } from 
 import { PEERS_PROGRAMMED } from "../test/bench/peers.ts";
 import { STARTUP } from "../test/bench/startup.ts";
 import { VIP_IPVS } from "../test/bench/vip-ipvs.ts";
+import { VIP_NFT } from "../test/bench/vip-nft.ts";
 import { VIP_SOCKET } from "../test/bench/vip-socket.ts";
 
 // Measures ours beside the reference and prints a line for each budget: bun scripts/bench.ts [NAME...] [--runs N] Each
@@ -29,6 +30,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   AGENT,
   DNS_LOCAL,
   VIP_IPVS,
+  VIP_NFT,
   DNS_FORWARD,
   DNS_UPDATE,
   DOCKER,

@@ -11,6 +11,7 @@ import { apiStateOf } from "../cluster/api-state.ts";
 import { ClusterMode, startClusterMode } from "../cluster/cluster-mode.ts";
 import type { ClusterSource } from "../cluster-source.ts";
 import { type Config, ROLES, type Role } from "../config.ts";
+import { endLingering } from "../dns/handover.ts";
 import type { RunningDns } from "../dns/start.ts";
 import type { DockerService } from "../docker.ts";
 import type { RunningVips } from "../l4lb/start.ts";
@@ -94,7 +95,8 @@ async function serveNode(
   let dns: RunningDns | undefined;
   let vips: RunningVips | undefined;
   try {
-    dns = config.dns === "on" ? await serveDns(app, config, log, source) : undefined;
+    if (config.dns === "on") dns = await serveDns(app, config, log, source);
+    else endLingering(files, config.run_dir);
     vips = await serveVips(app, config, log, source, dns);
     const onPass: AgentParts["onPass"] = (cluster, node, networks) => {
       docker?.update(cluster, node, networks);
@@ -103,10 +105,11 @@ async function serveNode(
     agent = startAgent({ config, source, kernel, files, log, onPass, ...(vips && { vips }) });
   } catch (error) {
     await vips?.stop();
-    await dns?.stop();
+    await dns?.stop(true);
     await source.stop(false);
     throw error;
   }
+  void dns?.begin(vips?.named ?? Promise.resolve());
   const api = await openApi(config, source, agent, { dns, vips }, log);
   process.on("SIGHUP", () => agent.reload());
   const leaving = await new Promise<boolean>((end) => {
@@ -115,9 +118,10 @@ async function serveNode(
     process.once("SIGUSR1", () => end(true));
   });
   await api?.stop();
+  // First, while the names are whole and the run directory is ours: the next agent finds there who stands in.
+  await dns?.stop(leaving);
   await vips?.stop();
   await agent.stop(leaving);
-  await dns?.stop();
 }
 
 /** Loads the DNS server only where it is wanted. */

@@ -4,6 +4,7 @@ import { DnsKeeper } from "../../dns/apply.ts";
 import { parseResolvConf, renderResolvConf, upstreamsOf } from "../../dns/resolv-conf.ts";
 import { formatIp } from "../../lib/address.ts";
 import type { App } from "../app.ts";
+import { endLingering } from "../dns/handover.ts";
 import { ResolvConfFile } from "../dns/resolv-conf-file.ts";
 import { backupPath, type DnsSettings, dnsSettings } from "../dns/settings.ts";
 import { show } from "../output.ts";
@@ -86,6 +87,7 @@ function remove(app: App, json: boolean): void {
   const { addresses, untracked } = dnsSettings(config);
   const { dns_device: device, dns_port: port } = config;
   const removed = [...new DnsKeeper({ kernel: app.kernel, device, addresses, untracked, port }).remove()];
+  if (endLingering(app.files, config.run_dir)) removed.push("end the process that stood in for the agent");
   const path = config.dns_resolv_conf || DEFAULT_FILE;
   const file = new ResolvConfFile({ path, backup: backupPath(config) });
   if (file.isOwn()) {

@@ -8,7 +8,7 @@ import { aliases } from "../../dns/naming.ts";
 import { DnsServer, type Endpoint } from "../../dns/server.ts";
 import { formatIp, parseIp, tryParseIp } from "../../lib/address.ts";
 import { systemClock } from "../../lib/clock.ts";
-import { jsonLog, type Log } from "../../lib/log.ts";
+import type { Log } from "../../lib/log.ts";
 import type { App } from "../app.ts";
 import { checked, many, numberFrom } from "../checked.ts";
 import { TABLE_BYTES } from "../dns/agent-dns.ts";
@@ -16,6 +16,8 @@ import { parseForwardZone, parseUpstream, startForwarder } from "../dns/forwardi
 import { ownAddresses } from "../dns/own-addresses.ts";
 import { defaultWorkers } from "../dns/settings.ts";
 import { taskView } from "../dns/task-view.ts";
+import { daemonLog, endSignal } from "./daemon.ts";
+import { addDnsLinger } from "./dns-linger.ts";
 import { addDnsQueries } from "./dns-query.ts";
 import { addDnsHost } from "./dns-resolvconf.ts";
 
@@ -56,6 +58,7 @@ Logs one JSON object a line on standard output. SIGTERM and SIGINT end it.`,
     .action((options: Options) => serve(app, options));
   addDnsQueries(dns, app);
   addDnsHost(dns, app);
+  addDnsLinger(dns, app);
 }
 
 async function serve(app: App, options: Options): Promise<void> {
@@ -90,25 +93,6 @@ function forwarderOf({ upstream, forward, cache, listen }: Options, log: Log): F
   const rest = upstream === undefined ? [] : [{ zone: "", upstreams: upstream }];
   const zones = [...(forward ?? []), ...rest];
   return zones.length === 0 ? undefined : startForwarder({ zones, listen, cacheBytes: cache << 20, log });
-}
-
-/** A log on standard output at the configured level. */
-export function daemonLog(app: App, component: string): Log {
-  const { log_level } = app.settings().config;
-  return jsonLog(
-    component,
-    log_level,
-    () => new Date(),
-    (line) => void process.stdout.write(line),
-  );
-}
-
-/** Resolves when somebody asks the process to end. */
-export function endSignal(): Promise<void> {
-  return new Promise((end) => {
-    process.once("SIGTERM", () => end());
-    process.once("SIGINT", () => end());
-  });
 }
 
 /** `10.1.0.5:53`, `[fd01::5]:53`. */

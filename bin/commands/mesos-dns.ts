@@ -17,7 +17,7 @@ import { TABLE_BYTES } from "../dns/agent-dns.ts";
 import { hostResolvers, startForwarder } from "../dns/forwarding.ts";
 import { MesosDns } from "../dns/mesos-dns.ts";
 import { defaultWorkers } from "../dns/settings.ts";
-import { daemonLog, endSignal } from "./dns.ts";
+import { daemonLog, endSignal } from "./daemon.ts";
 
 /** Memory for the answers of others. */
 const CACHE_BYTES = 64 << 20;

@@ -22,14 +22,16 @@ import type { DnsReport, DnsState } from "../api/dns.ts";
 import type { Config } from "../config.ts";
 import { MESOS_DNS_PORT } from "./agent-mesos-dns.ts";
 import { startForwarder } from "./forwarding.ts";
+import type { Handover } from "./handover.ts";
 import { HostResolver } from "./host-resolver.ts";
 import { ResolvConfFile } from "./resolv-conf-file.ts";
 import { backupPath, type DnsSettings, dnsSettings } from "./settings.ts";
 import { TimedForwarding } from "./timed-forwarding.ts";
 import { ZoneCounter } from "./zone-counter.ts";
 
-/** Memory reserved for the names that workers answer by themselves; only what is used is taken. */
-export const TABLE_BYTES = 1 << 30;
+/** Memory reserved for the names that workers answer by themselves; only what is used is taken. Room for 300,000 names;
+ *  the main thread answers for those that find none. More would make the collector lazy, which counts it as in use. */
+export const TABLE_BYTES = 1 << 26;
 
 /** Time between two looks at the kernel, within which a foreign deletion is repaired, milliseconds. */
 const LOOK_MS = 2000;
@@ -65,6 +67,7 @@ export class AgentDns {
   readonly #host: HostResolver;
   readonly #log: Log;
   readonly #view: FactView;
+  readonly #cacheBytes: number;
   readonly #listen: readonly Endpoint[];
   readonly #mesosZone: Zone | undefined;
   readonly #namesOptions: NamesOptions;
@@ -81,6 +84,7 @@ export class AgentDns {
     const { addresses, untracked, workers, custom } = settings;
     const listen = [...settings.listen, ...(mesos?.listen ?? [])];
     this.#listen = listen;
+    this.#cacheBytes = config.dns_cache_bytes;
     this.settings = settings;
     this.#log = log;
     this.#view = view;
@@ -105,7 +109,7 @@ export class AgentDns {
     // The addresses are there before the server asks for them, or it would only have them at its second try.
     this.#attempt("kernel", () => this.#keepKernel());
     this.server = new DnsServer({
-      listen,
+      listen: [],
       zones: this.names.zones,
       authority: { aliases: this.#aliases, rewrite: (query) => this.#rewritten(query) },
       forward: this.#timed,
@@ -156,6 +160,28 @@ export class AgentDns {
     this.names.zones.put("mesos-dns", records);
     this.names.mesos(records, zone.name);
     this.server.publish();
+  }
+
+  /** Begins to answer; before that, nothing but the addresses is there. */
+  listen(): void {
+    this.server.listen(this.#listen);
+  }
+
+  /** True once every address is served. */
+  isListening(): boolean {
+    return this.server.bound().length === this.#listen.length;
+  }
+
+  /** What another process needs to answer the same. */
+  handover(): Handover {
+    return {
+      zones: this.names.zones.zones(),
+      aliases: this.#aliases,
+      listen: this.#listen,
+      forwardZones: this.#forwardZones(),
+      cacheBytes: this.#cacheBytes,
+      workers: this.settings.workers,
+    };
   }
 
   /** Ends answering. Addresses, rules and resolv.conf stay, as everything of this host does when the agent ends. */

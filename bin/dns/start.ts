@@ -11,6 +11,7 @@ import type { ClusterSource } from "../cluster-source.ts";
 import type { Config } from "../config.ts";
 import { AgentDns } from "./agent-dns.ts";
 import { agentMesosDns } from "./agent-mesos-dns.ts";
+import { endLingering, lingering, startLinger } from "./handover.ts";
 import { MesosDns } from "./mesos-dns.ts";
 import { type TaskView, taskView } from "./task-view.ts";
 
@@ -27,8 +28,17 @@ export interface RunningDns {
   readonly dns: AgentDns;
   /** Takes the nodes of a static cluster. */
   update(cluster: Cluster): void;
-  stop(): Promise<void>;
+  /** Begins to answer. Where another process stands in for the agent before, that goes on until `named` has resolved,
+   *  for some seconds at most, and ends when this one answers: then no query is without an answer, nor is a name
+   *  missing that only comes a moment later. */
+  begin(named: Promise<unknown>): Promise<void>;
+  /** Ends answering. Unless `leaving`, another process stands in until the next agent answers. */
+  stop(leaving: boolean): Promise<void>;
 }
+
+/** How long the names of others are waited for, while somebody else answers, milliseconds. */
+const NAMED_MS = 5000;
+const LOOK_MS = 5;
 
 /** Starts the DNS server of an agent: over the facts of all nodes, or, in a static cluster, over its nodes and the
  *  tasks that this node's files define. Throws a NetError `invalid` for settings that can't be used. */
@@ -49,6 +59,7 @@ function running(
   view: FactView,
   tasks: TaskView | undefined,
 ): RunningDns {
+  const mesosNamed = Promise.withResolvers<void>();
   const mesosConfig = config.mesos_dns === "on" ? agentMesosDns(config, files, startedAt()) : undefined;
   const mesosDns =
     mesosConfig &&
@@ -57,17 +68,34 @@ function running(
       sourceRule: "together",
       files,
       log,
-      onRecords: (records) => dns.takeMesosRecords(records),
+      onRecords(records) {
+        dns.takeMesosRecords(records);
+        mesosNamed.resolve();
+      },
     });
   const mesos = mesosDns && mesosConfig && { zone: mesosDns.zone, listen: listenOf(mesosConfig) };
   const dns = new AgentDns({ config, kernel, log, node: source.node, view, ...(mesos && { mesos }) });
   mesosDns?.start();
+  if (mesosDns === undefined) mesosNamed.resolve();
+  const runDir = config.run_dir;
   return {
     dns,
     update: (cluster) => tasks?.show(cluster),
-    async stop() {
+    async begin(named) {
+      const other = lingering(files, runDir);
+      const all = Promise.all([named, tasks?.ready, mesosNamed.promise]);
+      if (other !== undefined) await Promise.race([all, Bun.sleep(NAMED_MS)]);
+      dns.listen();
+      if (other === undefined) return;
+      for (const end = performance.now() + NAMED_MS; !dns.isListening() && performance.now() < end; ) {
+        await Bun.sleep(LOOK_MS);
+      }
+      endLingering(files, runDir);
+    },
+    async stop(leaving) {
       await mesosDns?.stop();
       await tasks?.stop();
+      if (!leaving) await startLinger({ handover: dns.handover(), zones: dns.names.zones, runDir, files, log });
       await dns.stop();
     },
   };

@@ -4,6 +4,7 @@ import { publishingSink } from "../../facts/publish-source.ts";
 import { Publisher } from "../../facts/publisher.ts";
 import { fileSource } from "../../facts/sources/file.ts";
 import { watchDirectory } from "../../facts/sources/file-watch.ts";
+import type { SourceSink } from "../../facts/sources/source.ts";
 import { FactView } from "../../facts/view.ts";
 import { formatIp } from "../../lib/address.ts";
 import { systemClock } from "../../lib/clock.ts";
@@ -28,6 +29,8 @@ export interface TaskView {
   readonly view: FactView;
   /** Takes the other nodes from a static cluster, in the place of those of the cluster before. */
   show(cluster: Cluster): void;
+  /** Resolves when the directory has been read, or can't be. */
+  readonly ready: Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -47,12 +50,30 @@ export function taskView({ directory, node, addresses, files, log }: TaskViewOpt
   const agent = { id: node, addresses };
   const times = { clock: systemClock, random: Math.random };
   const source = directory && fileSource({ directory, agent, files, watch: watchDirectory, ...times });
-  if (source) source.start(publishingSink(publisher, onRefused));
+  const { promise: ready, resolve } = Promise.withResolvers<void>();
+  if (source) source.start(resolving(publishingSink(publisher, onRefused), resolve));
+  else resolve();
   const others = new OtherNodes(view, node);
   return {
     view,
+    ready,
     show: (cluster) => others.show(cluster),
     stop: async () => void (source && (await source.stop())),
+  };
+}
+
+/** The sink that also tells when it is told for the first time. */
+function resolving(sink: SourceSink, told: () => void): SourceSink {
+  return {
+    replace(tasks) {
+      sink.replace(tasks);
+      told();
+    },
+    change: (delta) => sink.change(delta),
+    problem(error) {
+      sink.problem(error);
+      told();
+    },
   };
 }
 

@@ -19,9 +19,10 @@ export function chooseDataplane(openers: Openers, kernel: Kernel, wanted: "auto"
   for (const [kind, open] of openers) {
     if (wanted !== "auto" && wanted !== kind) continue;
     try {
-      const dataplane = prepared(open(kernel));
+      const { dataplane, lacking } = prepared(open(kernel));
       const reason = wanted === "auto" ? "the best that this kernel has" : "the setting l4lb says so";
-      return { dataplane, reason: [reason, ...passed].join("; ") };
+      const without = lacking.map((what) => `it does without ${what}`);
+      return { dataplane, reason: [reason, ...without, ...passed].join("; ") };
     } catch (error) {
       if (wanted !== "auto") throw error;
       passed.push(`${kind} can't be had: ${messageOf(error)}`);
@@ -34,10 +35,10 @@ export function chooseDataplane(openers: Openers, kernel: Kernel, wanted: "auto"
   });
 }
 
-function prepared(dataplane: Dataplane): Dataplane {
+function prepared(dataplane: Dataplane): { readonly dataplane: Dataplane; readonly lacking: readonly string[] } {
   try {
-    dataplane.prepare();
-    return dataplane;
+    const { lacking = [] } = dataplane.prepare();
+    return { dataplane, lacking };
   } catch (error) {
     dataplane.close();
     throw error;

@@ -37,6 +37,8 @@ export interface RunningVips {
   current(): Vips | undefined;
   /** Why there are none, or why they aren't as they should be; undefined when all is well. */
   problem(): string | undefined;
+  /** Resolves when the names of virtual IPs are complete for the first time, or when there can't be any now. */
+  readonly named: Promise<void>;
   /** Calls `onChange` whenever something of this may be different. */
   watch(onChange: () => void): void;
   stop(): Promise<void>;
@@ -60,6 +62,7 @@ class Starter implements RunningVips {
   #vips: Vips | undefined;
   #problem: string | undefined;
   #retry: Cancel | undefined;
+  readonly #named = Promise.withResolvers<void>();
   #onChange = () => {};
 
   constructor(parts: VipParts) {
@@ -67,6 +70,10 @@ class Starter implements RunningVips {
     this.settings = vipSettings(parts.config);
     this.#used = new UsedDataplanes(parts.files, parts.config.state_dir);
     this.#try();
+  }
+
+  get named(): Promise<void> {
+    return this.#named.promise;
   }
 
   current(): Vips | undefined {
@@ -95,6 +102,7 @@ class Starter implements RunningVips {
       const problem = messageOf(error);
       if (problem !== this.#problem) log.error("no virtual IPs", { problem });
       this.#problem = problem;
+      this.#named.resolve();
       this.#retry = systemClock.schedule(RETRY_MS, () => this.#try());
     }
     this.#onChange();
@@ -113,7 +121,10 @@ class Starter implements RunningVips {
       isComplete: () => mode.isSettled,
       publish: (words) => publish(mode, words, log),
       name: (names) => tellDns(dns, names),
-      onSettled: () => removeOthers(config, kernel, this.#used, kind, log),
+      onSettled: () => {
+        this.#named.resolve();
+        removeOthers(config, kernel, this.#used, kind, log);
+      },
       onChange: () => this.#onChange(),
       clock: systemClock,
       random: Math.random,

@@ -52,7 +52,9 @@ export class SharedTable implements AnswerTable {
     this.#words = new Int32Array(this.memory);
     this.#bytes = new Uint8Array(this.memory);
     for (let worker = 0; worker < WORKERS_MOST; worker++) this.#words[CONTROL.workers + worker] = IDLE;
-    this.#setSlots(FIRST_SLOTS_LOG2, this.#allocateSlots(FIRST_SLOTS_LOG2));
+    const slots = this.#allocateSlots(FIRST_SLOTS_LOG2);
+    if (slots === undefined) throw new Error(`${bytes} bytes are too few`);
+    this.#setSlots(FIRST_SLOTS_LOG2, slots);
   }
 
   /** Names in the table. */
@@ -120,6 +122,10 @@ export class SharedTable implements AnswerTable {
     const hash = hashOf(key, keyBytes);
     const slot = this.#slotOf(key, keyBytes, hash);
     const before = Atomics.load(this.#words, slot + 1);
+    if (before === EMPTY && offset !== undefined && !this.#hasFreeSlots()) {
+      this.#free[sizeClass(this.#wordsOf(offset))]?.push(offset);
+      return;
+    }
     if (offset === undefined) {
       if (before !== EMPTY && before !== REMOVED) {
         Atomics.store(this.#words, slot + 1, REMOVED);
@@ -161,6 +167,7 @@ export class SharedTable implements AnswerTable {
     if (this.#used * 4 < (mask + 1) * 3) return;
     const grown = this.#live * 2 > mask ? log2 + 1 : log2;
     const region = this.#allocateSlots(grown);
+    if (region === undefined) return;
     const newMask = 2 ** grown - 1;
     for (let index = 0; index <= mask; index++) {
       const entry = this.#words[first + index * 2 + 1] ?? 0;
@@ -174,6 +181,12 @@ export class SharedTable implements AnswerTable {
     this.#used = this.#live;
     this.#setSlots(grown, region);
     this.#retire(first, (mask + 1) * 2);
+  }
+
+  /** False when there was no room to grow: one slot in eight stays empty, or searches would never end. */
+  #hasFreeSlots(): boolean {
+    const { mask } = this.#slots();
+    return this.#used * 8 < (mask + 1) * 7;
   }
 
   #wordsOf(entry: number): number {
@@ -193,10 +206,10 @@ export class SharedTable implements AnswerTable {
     Atomics.store(this.#words, CONTROL.slots, ((region / REGION_WORDS) << 5) | log2);
   }
 
-  #allocateSlots(log2: number): number {
+  #allocateSlots(log2: number): number | undefined {
     const words = 2 ** (log2 + 1);
     const offset = this.#allocate(words);
-    if (offset === undefined) throw new Error(`no room for ${2 ** log2} slots`);
+    if (offset === undefined) return undefined;
     this.#words.fill(EMPTY, offset, offset + words);
     return offset;
   }

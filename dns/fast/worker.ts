@@ -42,6 +42,10 @@ function serve({ memory, worker, recursion }: WorkerStart): void {
     for (const fd of fds) received += answerBatch(fd, alone, batch, responder, limit, control, worker);
     if (received === 0 && !alone) waitForDatagram(fds, LOOK_MS);
   }
+  // No more come by now; those that have come are still answered.
+  for (const fd of socketsOf(control, worker)) {
+    while (answerBatch(fd, false, batch, responder, limit, control, worker) > 0);
+  }
   self.postMessage("ended");
 }
 

@@ -1,4 +1,4 @@
-import { closeDatagram, openDatagram, portOf } from "../../kernel/datagram.ts";
+import { closeDatagram, openDatagram, portOf, retireDatagram } from "../../kernel/datagram.ts";
 import type { Ip } from "../../lib/address.ts";
 import { CONTROL, LOOK_MS, SOCKET_ROW, SOCKETS_MOST } from "./layout.ts";
 import type { SharedTable } from "./table.ts";
@@ -33,7 +33,7 @@ export class Workers {
   readonly #threads: Worker[] = [];
   /** Resolve when a thread is done, or has failed. */
   readonly #ended: Promise<void>[] = [];
-  readonly #fds: number[] = [];
+  readonly #sockets: { readonly fd: number; readonly ip: Ip }[] = [];
 
   constructor(options: WorkersOptions) {
     this.#options = options;
@@ -56,7 +56,7 @@ export class Workers {
       throw error;
     }
     for (const [worker, fd] of opened.entries()) this.#give(worker, fd);
-    this.#fds.push(...opened);
+    this.#sockets.push(...opened.map((fd) => ({ fd, ip })));
     return portOf(opened[0] ?? -1);
   }
 
@@ -71,12 +71,23 @@ export class Workers {
     return counts.reduce((sum, count) => sum + (count >>> 0), 0);
   }
 
-  /** Ends the threads, then closes their sockets. */
-  async stop(): Promise<void> {
+  /** Queries that were handed over and aren't done with. */
+  waiting(): number {
+    return Atomics.load(this.#control, CONTROL.waiting);
+  }
+
+  /** Takes no more queries, and ends the threads once they have answered those that are there. Others that share the
+   *  addresses get what comes from now on. */
+  async end(): Promise<void> {
+    for (const { fd, ip } of this.#sockets) retireDatagram(fd, ip);
     Atomics.store(this.#control, CONTROL.stop, 1);
     await Promise.all(this.#ended);
     for (const thread of this.#threads) thread.terminate();
-    for (const fd of this.#fds) closeDatagram(fd);
+  }
+
+  /** Closes the sockets, after `end`. */
+  close(): void {
+    for (const { fd } of this.#sockets) closeDatagram(fd);
   }
 
   #start(worker: number): void {

@@ -24,6 +24,9 @@ export interface AskOptions {
   readonly onChange: (upstream: Upstream, up: boolean) => void;
 }
 
+/** What servers from the time before EDNS say to it (RFC 6891 section 7). */
+const CONFUSED: ReadonlySet<number> = new Set([RCODE.FORMERR, RCODE.NOTIMP, RCODE.BADVERS]);
+
 /** Messages that one exchange may bring without the true answer; more is somebody who floods us. */
 const STRANGE_MOST = 100;
 
@@ -81,11 +84,14 @@ class Asking {
   }
 
   #overUdp(upstream: Upstream): void {
-    const sent = writeQuestion(this.#question, upstream.edns, this.#options.random);
+    const { clock, random } = this.#options;
+    const edns = upstream.speaksEdns(clock.monotonic());
+    const sent = writeQuestion(this.#question, edns, random);
     this.#exchange(upstream, "udp", sent, (message, latencyMs) => {
       const judged = judge(message, sent, true);
       if (judged.verdict === "not-ours") return false;
-      if (judged.verdict === "answer") this.#take(upstream, judged.answer, latencyMs);
+      if (judged.verdict === "answer" && edns && CONFUSED.has(judged.answer.rcode)) this.#withoutEdns(upstream);
+      else if (judged.verdict === "answer") this.#take(upstream, judged.answer, latencyMs);
       else if (judged.verdict === "garbage") this.#lost(upstream, "garbage", "sent what can't be read");
       else {
         this.#alive(upstream, latencyMs);
@@ -142,15 +148,16 @@ class Asking {
     if (rcode === RCODE.NOERROR || rcode === RCODE.NXDOMAIN) {
       this.#alive(upstream, latencyMs);
       this.#settle({ outcome: "answer", answer, upstream });
-    } else if (upstream.edns && (rcode === RCODE.FORMERR || rcode === RCODE.NOTIMP || rcode === RCODE.BADVERS)) {
-      // RFC 6891 section 7: from the time before EDNS.
-      upstream.edns = false;
-      if (!this.#settled) this.#overUdp(upstream);
     } else {
       this.#unwanted ??= answer;
       const text = answer.extendedError === undefined ? "" : ` (${answer.extendedError.text})`;
       this.#lost(upstream, rcode === RCODE.SERVFAIL ? "servfail" : "refused", `answered ${rcodeText(rcode)}${text}`);
     }
+  }
+
+  #withoutEdns(upstream: Upstream): void {
+    upstream.noEdns(this.#options.clock.monotonic());
+    if (!this.#settled) this.#overUdp(upstream);
   }
 
   #alive(upstream: Upstream, latencyMs: number): void {

@@ -33,6 +33,8 @@ const STALE_TTL = 30;
 /** How long nobody is asked again for a name that nobody answered, while a too old answer serves, seconds (RFC 8767
  *  section 5). It ends early when an upstream comes back. */
 const RECHECK_SECONDS = 30;
+/** Least time between two lines of the log about one upstream, milliseconds. */
+const LOG_GAP_MS = 1000;
 /** Questions in work at a time. */
 const FLIGHTS_MOST = 1000;
 
@@ -89,6 +91,8 @@ export class Forwarder implements Forwarding {
   readonly #flights = new Map<string, Promise<Asked>>();
   /** By question: the second from which somebody may be asked again. */
   readonly #recheck = new Map<string, number>();
+  /** When each upstream was last written about, milliseconds. */
+  readonly #logged = new Map<string, number>();
   readonly #counters: Record<ForwardCounter, number> = {
     queries: 0,
     hits: 0,
@@ -303,14 +307,25 @@ export class Forwarder implements Forwarding {
 
   readonly #onChange = (upstream: Upstream, up: boolean): void => {
     const { upstream: name, lastFailure } = upstream.status();
+    const log = this.#logFor(name);
     if (up) {
       this.#recheck.clear();
-      this.#options.log.info("upstream answers again", { upstream: name });
+      log("upstream answers again", { upstream: name });
     } else {
-      this.#options.log.warn("upstream is down", { upstream: name, said: lastFailure });
+      log("upstream is down", { upstream: name, said: lastFailure });
       if (this.#upstreams.get(name) === upstream && !this.#stopped) this.#probes.later(upstream);
     }
   };
+
+  /** One that goes up and down many times a second fills nobody's log. */
+  #logFor(upstream: string): Log["warn"] {
+    const { log, clock } = this.#options;
+    const now = clock.monotonic();
+    const soon = now < (this.#logged.get(upstream) ?? Number.NEGATIVE_INFINITY) + LOG_GAP_MS;
+    if (soon) return (event, fields) => log.debug(event, fields);
+    this.#logged.set(upstream, now);
+    return (event, fields) => log.warn(event, fields);
+  }
 
   #seconds(): number {
     return Math.floor(this.#options.clock.monotonic() / 1000);

@@ -37,7 +37,9 @@ function udp({ ip, port }: Endpoint, message: Uint8Array, replies: Replies): Can
     error: (...given: readonly unknown[]) => fail(given.at(-1)),
   };
   // Where there is no route, opening and sending throw instead of rejecting.
-  Promise.try(() => Bun.udpSocket({ connect: { hostname: formatIp(ip), port }, socket }))
+  // Bun takes an IPv4 socket when it isn't told otherwise.
+  const hostname = ip.family === 6 ? "::" : "0.0.0.0";
+  Promise.try(() => Bun.udpSocket({ hostname, connect: { hostname: formatIp(ip), port }, socket }))
     .then((opened) => {
       close = () => opened.close();
       if (ended) close();

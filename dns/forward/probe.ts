@@ -53,7 +53,7 @@ export class Probes {
     const probe: Probe = { upstream, looped: false };
     this.#open.set(name, probe);
     const question = { name, type: TYPE.A, dnssecOk: false, checkingDisabled: false };
-    const sent = writeQuestion(question, upstream.edns, random);
+    const sent = writeQuestion(question, upstream.speaksEdns(clock.monotonic()), random);
     const began = clock.monotonic();
     const end = (): void => {
       stop();

@@ -8,6 +8,8 @@ const PROBE_MS = { first: 1000, longest: 30_000 } as const;
 const HALF_LIFE_MS = 10_000;
 /** What one failure adds to the time that an answer is expected to take, milliseconds. */
 const FAILURE_MS = 200;
+/** How long an upstream that can't read EDNS is asked without, milliseconds. */
+const PLAIN_MS = 900_000;
 /** Taken for the latency of an upstream that never answered, milliseconds. */
 const UNKNOWN_MS = 50;
 /** Shortest and longest wait before somebody else is asked too, milliseconds. */
@@ -47,8 +49,7 @@ export class Upstream {
   #answered = 0;
   readonly #failures = new Map<UpstreamFailure, number>();
   #lastFailure: string | undefined;
-  /** False once it has shown that it can't read EDNS (RFC 6891 section 7). */
-  edns = true;
+  #plainUntil = Number.NEGATIVE_INFINITY;
 
   constructor(endpoint: Endpoint) {
     this.endpoint = endpoint;
@@ -87,6 +88,16 @@ export class Upstream {
     if (reason === "loop") this.#looping = true;
     if (reason !== "servfail" && reason !== "refused") this.#failedInRow++;
     return !before && this.isDown;
+  }
+
+  /** Whether it is asked with EDNS. */
+  speaksEdns(now: number): boolean {
+    return now >= this.#plainUntil;
+  }
+
+  /** It has shown that it can't read EDNS (RFC 6891 section 7); it may be replaced some day. */
+  noEdns(now: number): void {
+    this.#plainUntil = now + PLAIN_MS;
   }
 
   get isDown(): boolean {

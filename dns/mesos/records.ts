@@ -48,8 +48,10 @@ export function mesosRecords(state: MesosState, options: RecordOptions): MesosRe
   const made = new Made();
   const { domain, resolve } = options;
   for (const { name, scheduler } of state.frameworks) {
-    const host = `${under(mesosFragment(name, options.labels), domain)}.`;
-    if (scheduler === undefined) continue;
+    const fragment = mesosFragment(name, options.labels);
+    // One without letters or digits would have the zone's own name.
+    if (scheduler === undefined || fragment === "") continue;
+    const host = `${under(fragment, domain)}.`;
     made.addresses(host, resolve(scheduler.host));
     if (scheduler.port !== undefined) made.service(`_framework._tcp.${host}`, host, scheduler.port);
   }

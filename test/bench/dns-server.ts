@@ -39,7 +39,7 @@ const server = new DnsServer({
   authority: { aliases: [] },
   forward: upstreamPort === 0 ? undefined : forward,
   workers: 1,
-  tableBytes: 1 << 30,
+  tableBytes: names > 100_000 ? 1 << 29 : 1 << 26,
   clock: systemClock,
   log: quiet,
 });

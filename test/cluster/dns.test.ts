@@ -1,9 +1,11 @@
+import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import { NOTRACK_TABLE } from "../../dns/notrack.ts";
 import { ClusterLab } from "../support/cluster-lab.ts";
 import { becomes, describeLab, eventually, sweepLabs } from "../support/lab.ts";
 
 const DIRECTORY = "thisdcos.directory";
+const LOAD = fileURLToPath(new URL("../support/dns-load.ts", import.meta.url));
 /** In which a name must follow what happened anywhere in the cluster, milliseconds. */
 const FOLLOW_LIMIT_MS = 5000;
 
@@ -102,6 +104,20 @@ describeLab("names in a cluster of three hosts", function () {
     await becomes(FOLLOW_LIMIT_MS, () => lookUp("client", web), `${await cluster.addressOf("web")}\n`);
     await cluster.start(1);
     await cluster.agree([1, 2, 3], 3);
+  });
+
+  it("are answered, every one of thousands of queries, while the node's own daemon is restarted twice", async () => {
+    const load = labs.run("lab", "exec", "--name", "client", "--", process.execPath, LOAD, "198.51.100.1", web, "5000");
+    for (const _ of [1, 2]) {
+      await Bun.sleep(1000);
+      await cluster.signal(2, "SIGTERM");
+      await cluster.start(2);
+    }
+    expect(cluster.log(2).match(/"names are answered until the next agent does"/g)).to.have.length(2);
+    const { stdout, stderr } = await load;
+    const { sent, answered, good } = JSON.parse(stdout || stderr) as Record<string, number>;
+    expect(sent).to.be.greaterThan(1000);
+    expect({ answered, good }).to.deep.equal({ answered: sent, good: sent });
   });
 
   it("are not asked of anybody by an agent with DNS switched off", async () => {

@@ -3,6 +3,7 @@ import { expect } from "chai";
 import fc from "fast-check";
 import { decodeAddress } from "../../kernel/address.ts";
 import { MessageWriter, readAttributes } from "../../kernel/attribute.ts";
+import { decodeIpvsDestination, decodeIpvsService } from "../../kernel/ipvs-message.ts";
 import { decodeLink } from "../../kernel/link.ts";
 import { decodeFdb, decodeNeighbor } from "../../kernel/neighbor.ts";
 import { decodeError, decodeMessages, type Message } from "../../kernel/netlink.ts";
@@ -11,6 +12,7 @@ import { decodeRule } from "../../kernel/rule.ts";
 import { decodeVlans } from "../../kernel/vlan.ts";
 import { fromHex } from "../../lib/bytes.ts";
 import { NetError } from "../../lib/error.ts";
+import type { IpvsRecordings } from "../golden/ipvs-cases.ts";
 import type { Replies } from "../golden/questions.ts";
 
 const SECONDS = Number(process.env["FUZZ_SECONDS"] ?? "0");
@@ -47,12 +49,19 @@ const VLANS = new MessageWriter(16, 0)
 
 const DATAGRAMS = [...RECORDED.replies.map(({ hex }) => fromHex(hex)), VLANS];
 
+/** Generic netlink, whose message types are numbers that the kernel gives out. */
+const IPVS: IpvsRecordings = JSON.parse(readFileSync(new URL("../golden/ipvsadm.json", import.meta.url), "utf8"));
+
+const SEEDS = [...DATAGRAMS, ...IPVS.replies.map(fromHex)];
+
 /** The link numbers of the recorded namespace are small, and these decoders leave out other links' entries. */
 const INDEXES = [1, 2, 3, 4, 5];
 
 const DECODERS: readonly ((message: Message) => unknown)[] = [
   decodeAddress,
   decodeError,
+  decodeIpvsService,
+  (message) => decodeIpvsDestination(message, 4),
   decodeLink,
   decodeRoutes,
   decodeRule,
@@ -125,7 +134,7 @@ function withOuterLength(bytes: Uint8Array): Uint8Array {
   return bytes;
 }
 
-const seed = fc.constantFrom(...DATAGRAMS);
+const seed = fc.constantFrom(...SEEDS);
 
 describe("the netlink decoders", function () {
   this.timeout((SECONDS + 60) * 1000);
@@ -144,7 +153,7 @@ describe("the netlink decoders", function () {
   });
 
   it("take an answer cut off at any byte", () => {
-    for (const datagram of DATAGRAMS) {
+    for (const datagram of SEEDS) {
       for (let length = 0; length < datagram.length; length += 1) {
         decodeAll(datagram.slice(0, length));
       }
@@ -152,7 +161,7 @@ describe("the netlink decoders", function () {
   });
 
   it("take a message whose content is cut off at any byte", () => {
-    for (const datagram of DATAGRAMS) {
+    for (const datagram of SEEDS) {
       for (const { type, flags, sequence, payload } of decodeMessages(datagram)) {
         for (let length = 0; length < payload.length; length += 1) {
           for (const decode of DECODERS) {

@@ -7,9 +7,11 @@ export interface IpvsCase {
   readonly operation: IpvsOperation;
 }
 
-/** The messages of the tool, in hexadecimal digits, and its version. */
+/** The messages of the tool, in hexadecimal digits, and its version; and what the kernel answers when it lists the
+ *  services and destinations of `IPVS_LISTED`: datagrams. */
 export interface IpvsRecordings {
   readonly version: string;
+  readonly replies: readonly string[];
   readonly recordings: readonly { readonly command: string; readonly hex: string }[];
 }
 
@@ -24,6 +26,16 @@ const MASQUERADE = { forwarding: "masquerade", weight: 1 } as const;
 function end(ip: string, port: number, rest: Partial<IpvsDestination> = {}): IpvsDestination {
   return { ip: parseIp(ip), port, ...MASQUERADE, ...rest };
 }
+
+/** Commands after which the kernel is asked for a list. */
+export const IPVS_LISTED: readonly string[] = [
+  "-A -t 11.0.0.1:80 -s wlc -p 300",
+  "-a -t 11.0.0.1:80 -r 9.0.1.5:8080 -m -w 3",
+  "-a -t 11.0.0.1:80 -r 9.0.1.6:8080 -m -w 0",
+  "-A -u [fd01:c::1]:53 -s sh -b flag-3 -o",
+  "-a -u [fd01:c::1]:53 -r [fd01:b::5]:53 -m",
+  "-A -f 7 -s rr",
+];
 
 /** Every operation, with every field that its message can carry. Each is sent to an empty kernel, which refuses some:
  *  only what the tool says matters. */

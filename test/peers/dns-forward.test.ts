@@ -63,9 +63,9 @@ remote-control:
 }
 
 /** A server that does with a query what the test says. */
-async function scripted(reply: (message: Buffer, send: (bytes: Uint8Array) => void) => void) {
+async function scripted(reply: (message: Buffer, send: (bytes: Uint8Array) => void) => void, hostname = "127.0.0.1") {
   const socket = await Bun.udpSocket({
-    hostname: "127.0.0.1",
+    hostname,
     socket: {
       data: (self, message, port, address) => reply(message, (bytes) => void self.send(bytes, port, address)),
     },
@@ -120,6 +120,7 @@ const why = missing.length === 0 ? "" : ` (skipped: ${missing.join(" and ")} mis
         );
       }
     }
+    expect(await served.dig("+cookie", "www.example.org")).to.match(/COOKIE: 0*[0-9a-f]{48} \(good\)/);
     expect(await served.dig("no.example.org"))
       .to.match(/NXDOMAIN/)
       .and.to.match(/SOA\s+ns.example.org/);
@@ -154,6 +155,16 @@ const why = missing.length === 0 ? "" : ` (skipped: ${missing.join(" and ")} mis
       .and.to.match(/EDE: 22.*127.0.0.1:9 ECONNREFUSED/);
   });
 
+  it("are asked of upstreams with IPv6 addresses too", async () => {
+    const six = await scripted(
+      (message, send) => send(answerTo(message, { answers: [a("www.six", "192.0.2.66")] })),
+      "::1",
+    );
+    stops.push(six.stop);
+    await start("--forward", `six=[::1]:${six.port}`);
+    expect(await served.dig("+short", "www.six")).to.equal("192.0.2.66\n");
+  });
+
   it("survive upstreams that are dead, lie, talk nonsense or are silent", async () => {
     const liars = [
       (message: Buffer, send: (bytes: Uint8Array) => void) =>
@@ -168,7 +179,7 @@ const why = missing.length === 0 ? "" : ` (skipped: ${missing.join(" and ")} mis
         ),
       () => {},
     ];
-    const bad = await Promise.all(liars.map(scripted));
+    const bad = await Promise.all(liars.map((liar) => scripted(liar)));
     for (const { stop } of bad) stops.push(stop);
     await start("--upstream", "127.0.0.1:9", ...bad.flatMap(({ upstream }) => ["--upstream", upstream]));
     const times: number[] = [];

@@ -2,6 +2,8 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
+import { cgroupOf } from "../../bin/lab/cgroup.ts";
+import { labLayout } from "../../bin/lab/layout.ts";
 import type { LabStatus } from "../../bin/lab/status.ts";
 import { eventually, Labs, mountsWith, sweepLabs } from "../support/lab.ts";
 import { imageScript, nameServer } from "../support/peer-image.ts";
@@ -23,7 +25,6 @@ describePeer("two hosts with a Docker engine each", NEEDS, function () {
   this.timeout(120_000);
   const labs = new Labs();
   const folder = mkdtempSync(join(tmpdir(), "docker-lab-"));
-  const groupsBefore = controlGroups();
   const machineBefore = machinesOwn();
   let members: readonly Member[] = [];
 
@@ -40,7 +41,7 @@ describePeer("two hosts with a Docker engine each", NEEDS, function () {
     await labs.clear();
     rmSync(folder, { recursive: true });
     expect(mountsWith(labs.root), "mounts").to.deep.equal([]);
-    expect(controlGroups(), "control groups").to.deep.equal(groupsBefore);
+    expect(controlGroups(cgroupOf(labLayout(labs.root, "lab"), "")), "control groups").to.deep.equal([]);
   });
 
   const onHost = (host: number, ...command: string[]) =>
@@ -137,6 +138,8 @@ describePeer("two hosts with a Docker engine each", NEEDS, function () {
   });
 
   it("leaves the machine's own Docker as it was", async () => {
+    const groups = controlGroups(cgroupOf(labLayout(labs.root, "lab"), ""));
+    expect(new Set(groups).size, "control groups of the hosts").to.equal(2);
     expect(await docker(1, "info", "--format", "{{.DockerRootDir}}")).to.equal("/run/host/data");
     expect(machinesOwn()).to.equal(machineBefore);
   });
@@ -160,12 +163,12 @@ function addressOf({ addresses }: Member, family: 4 | 6): string {
   return addresses[family === 4 ? 0 : 1] ?? "none";
 }
 
-/** Names of the control groups of labs, in all hierarchies. */
-function controlGroups(): string[] {
+/** Names of control groups that begin so, in all hierarchies. */
+function controlGroups(prefix: string): string[] {
   const directories = [CGROUPS, ...readdirSync(CGROUPS).map((name) => join(CGROUPS, name))];
   return directories.flatMap((path) => {
     try {
-      return readdirSync(path).filter((name) => name.startsWith("dcos-net-lab-"));
+      return readdirSync(path).filter((name) => name.startsWith(prefix));
     } catch {
       return [];
     }

@@ -10,12 +10,13 @@ export const IMAGE = "busybox:test";
 /** A machine with a Docker engine of its own: its data is in memory, its bridge in a network namespace, and all of it
  *  is gone when the machine stops. Containers outlive the engine there (`--live-restore`). */
 export class DockerMachine {
-  readonly #machine: Machine;
+  /** For other programs in it. */
+  readonly machine: Machine;
   readonly #plugins: string;
   #engine: Running | undefined;
 
   private constructor(machine: Machine, plugins: string) {
-    this.#machine = machine;
+    this.machine = machine;
     this.#plugins = plugins;
   }
 
@@ -37,22 +38,22 @@ export class DockerMachine {
 
   /** Where the engine's socket is found from outside. */
   get socket(): string {
-    return this.#machine.path(SOCKET);
+    return this.machine.path(SOCKET);
   }
 
   async startEngine(): Promise<void> {
     const options = [
       `--host=unix://${SOCKET} --pidfile=/run/docker.pid --data-root=/run/docker-data --exec-root=/run/docker-exec`,
       "--storage-driver=vfs --live-restore --bip=172.31.7.1/24 --iptables=false --ip-forward=false --ip-masq=false",
-      `--exec-opt native.cgroupdriver=cgroupfs --cgroup-parent=${this.#machine.cgroup}`,
+      `--exec-opt native.cgroupdriver=cgroupfs --cgroup-parent=${this.machine.cgroup}`,
     ].join(" ");
     const command = `echo starts; exec dockerd ${options} >>/run/dockerd.log 2>&1`;
-    this.#engine = await this.#machine.start(["sh", "-c", command]);
+    this.#engine = await this.machine.start(["sh", "-c", command]);
     for (let tries = 0; tries < 300; tries++) {
-      if ((await this.#machine.run(this.#argv(["version"]))).code === 0) return;
+      if ((await this.machine.run(this.#argv(["version"]))).code === 0) return;
       await Bun.sleep(50);
     }
-    throw new Error(`dockerd doesn't answer: ${(await this.#machine.read("/run/dockerd.log"))?.slice(-1000)}`);
+    throw new Error(`dockerd doesn't answer: ${(await this.machine.read("/run/dockerd.log"))?.slice(-1000)}`);
   }
 
   /** Ends the engine with SIGKILL; its containers go on. */
@@ -63,7 +64,7 @@ export class DockerMachine {
 
   /** Runs the command line client and gives what it prints. */
   async docker(...argv: readonly string[]): Promise<string> {
-    return (await this.#machine.must(this.#argv(argv))).trim();
+    return (await this.machine.must(this.#argv(argv))).trim();
   }
 
   /** Starts a container that sleeps, with these options of `docker run`, and gives its id. */
@@ -79,11 +80,11 @@ export class DockerMachine {
 
   /** Ends a process of the machine. */
   async kill(pid: string): Promise<void> {
-    await this.#machine.must(["kill", "-KILL", pid]);
+    await this.machine.must(["kill", "-KILL", pid]);
   }
 
   async stop(): Promise<void> {
-    await this.#machine.stop();
+    await this.machine.stop();
     rmSync(this.#plugins, { recursive: true, force: true });
   }
 

@@ -5,6 +5,7 @@ import type { Service } from "../../l4lb/service.ts";
 import { balanceCases } from "./vip-balance.ts";
 import { drainCases } from "./vip-drain.ts";
 import type { VipHarness } from "./vip-harness.ts";
+import { loadCases } from "./vip-load-cases.ts";
 import { ADDRESS, BACKEND_PORT, openVipNetwork, type VipNetwork } from "./vip-network.ts";
 import { type Peer, startPeer } from "./vip-peers.ts";
 import { reachCases } from "./vip-reach.ts";
@@ -56,10 +57,12 @@ export function vipBehaviour(harness: VipHarness): void {
     balanceCases(current);
     drainCases(current);
     stateCases(current);
+    loadCases(current);
   });
 }
 
-/** `undo` grows with each step, so that what was made before a failure is taken away too. */
+/** The network, the data plane and the programs. `undo` grows with each step, so that what was made before a failure is
+ *  taken away too. */
 async function openWorld(harness: VipHarness, undo: (() => void | Promise<void>)[]): Promise<VipWorld> {
   const network = openVipNetwork();
   undo.push(network.close);

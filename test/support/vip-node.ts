@@ -64,6 +64,7 @@ export class VipNode {
       current: () => this.vips,
       problem: () => this.vips.failure,
       watch: () => {},
+      named: Promise.resolve(),
       stop: () => this.vips.stop(),
     };
   }

@@ -11,7 +11,7 @@ const SILENCE_MS = 2000;
 type Unnumbered<T> = T extends unknown ? Omit<T, "id"> : never;
 
 /** Where to connect to, with the defaults of {@link Peer}. */
-type Where = Omit<Target, "timeoutMs"> & { readonly timeoutMs?: number };
+export type Where = Omit<Target, "timeoutMs"> & { readonly timeoutMs?: number };
 
 /** A connection, or a UDP socket, that stays open. */
 export interface PeerConnection {
@@ -37,6 +37,8 @@ export interface Peer {
   /** What one datagram from a new socket brings. */
   askUdp(where: Where): Promise<string>;
   stop(): Promise<void>;
+  /** Ends it as no program can prevent. */
+  kill(): Promise<void>;
 }
 
 /** Starts a peer in the namespace of `kernel`, in the control group `cgroup` (a directory of cgroup2) when given. */
@@ -65,16 +67,24 @@ export async function startPeer(kernel: Kernel, cgroup?: string): Promise<Peer> 
     return { id, answer };
   };
   await ready;
-  return peerOf(put, async () => {
-    child.stdin.end();
+  const gone = async () => {
     await child.exited;
     await heard;
-  });
+  };
+  const stop = async () => {
+    child.stdin.end();
+    await gone();
+  };
+  const kill = async () => {
+    child.kill("SIGKILL");
+    await gone();
+  };
+  return peerOf(put, { stop, kill });
 }
 
 type Put = (question: Unnumbered<PeerQuestion>) => { id: number; answer: Promise<PeerAnswer["value"]> };
 
-function peerOf(put: Put, stop: () => Promise<void>): Peer {
+function peerOf(put: Put, ends: Pick<Peer, "stop" | "kill">): Peer {
   const asked = async (where: Where, times: number, whole: boolean) =>
     (await put({ do: "ask", timeoutMs: SILENCE_MS, ...where, times, whole }).answer) as Record<string, number>;
   const open = async (protocol: "tcp" | "udp", where: Where): Promise<PeerConnection> => {
@@ -99,7 +109,7 @@ function peerOf(put: Put, stop: () => Promise<void>): Peer {
       await socket.close();
       return answer;
     },
-    stop,
+    ...ends,
   };
 }
 

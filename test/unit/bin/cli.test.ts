@@ -93,7 +93,7 @@ describe("the command line", () => {
 
   it("offers --json on every command that shows something", () => {
     const shows = commandTree(createApp({ line: () => {}, note: () => {} }, {}));
-    const without = new Set(["agent", "completion", "up", "exec", "stop", "down", "serve", "mesos-dns"]);
+    const without = new Set(["agent", "completion", "up", "exec", "stop", "down", "serve", "mesos-dns", "linger"]);
     const leaves = shows.commands.flatMap((command) => (command.commands.length > 0 ? command.commands : [command]));
     for (const command of leaves.filter((each) => !without.has(each.name()))) {
       expect(

@@ -1,8 +1,10 @@
 import { readFileSync } from "node:fs";
 import { expect } from "chai";
-import { ipvsMessage } from "../../../kernel/ipvs-message.ts";
+import { decodeIpvsDestination, decodeIpvsService, ipvsMessage } from "../../../kernel/ipvs-message.ts";
+import { decodeMessages } from "../../../kernel/netlink.ts";
 import { fromHex, toHex } from "../../../lib/bytes.ts";
 import { IPVS_CASES, type IpvsRecordings } from "../../golden/ipvs-cases.ts";
+import { textOf } from "../../kernel/fixture.ts";
 
 const FILE = new URL("../../golden/ipvsadm.json", import.meta.url);
 const HEADERS = 20;
@@ -54,7 +56,7 @@ const LEFT_OUT: readonly { readonly reason: string; readonly command: RegExp; re
 ];
 
 describe("IPVS messages, beside those of ipvsadm", () => {
-  const { recordings }: IpvsRecordings = JSON.parse(readFileSync(FILE, "utf8"));
+  const { recordings, replies }: IpvsRecordings = JSON.parse(readFileSync(FILE, "utf8"));
 
   for (const { command, operation } of IPVS_CASES) {
     it(`ipvsadm ${command}`, () => {
@@ -71,6 +73,24 @@ describe("IPVS messages, beside those of ipvsadm", () => {
       expect(linesOf(ipvsMessage(28, operation))).to.deep.equal(meant);
     });
   }
+
+  it("what the kernel lists is read", () => {
+    const messages = replies.flatMap((hex) => decodeMessages(fromHex(hex)));
+    const services = messages.filter(({ payload }) => payload[0] === 1).map(decodeIpvsService);
+    expect(services.map(({ counters: _, ...service }) => textOf(service)).sort()).to.deep.equal([
+      "family 4 mark 7 onePacket false persistence 0 scheduler rr schedulerFlags 0",
+      "ip 11.0.0.1 onePacket false persistence 300 port 80 protocol 6 scheduler wlc schedulerFlags 0",
+      "ip fd01:c::1 onePacket true persistence 0 port 53 protocol 17 scheduler sh schedulerFlags 4",
+    ]);
+    const ends = messages.filter(({ payload }) => payload[0] === 5).map((message) => decodeIpvsDestination(message, 4));
+    expect(
+      ends.map(({ ip, port, forwarding, weight }) => textOf({ ip, port, forwarding, weight })).sort(),
+    ).to.deep.equal([
+      "forwarding masquerade ip 9.0.1.5 port 8080 weight 3",
+      "forwarding masquerade ip 9.0.1.6 port 8080 weight 0",
+      "forwarding masquerade ip fd01:b::5 port 53 weight 1",
+    ]);
+  });
 
   it("every recording has its case, and every operation has one", () => {
     expect(recordings.map(({ command }) => command)).to.have.members(IPVS_CASES.map(({ command }) => command));

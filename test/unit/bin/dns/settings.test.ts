@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import { type Config, readConfig } from "../../../../bin/config.ts";
 import { dnsSettings } from "../../../../bin/dns/settings.ts";
+import { endpointText } from "../../../../dns/endpoint.ts";
 import { formatIp } from "../../../../lib/address.ts";
 
 function configWith(env: Readonly<Record<string, string>>): Config {
@@ -46,4 +47,43 @@ describe("the settings of the DNS server", () => {
     const many = Array.from({ length: 20 }, (_, index) => `10.0.0.${index}`).join();
     expect(() => dnsSettings(configWith({ DCOS_NET_DNS_ADDRESSES: many }))).to.throw("name 20 addresses");
   });
+
+  it("say who is asked about what, and which names are the operator's own", () => {
+    const { upstreams, forwardZones, custom, clusterId, search } = dnsSettings(
+      configWith({
+        DCOS_NET_DNS_UPSTREAMS: "10.0.0.53,[fd00::53]:5353",
+        DCOS_NET_DNS_FORWARD_ZONES: "Corp.example=10.0.0.54,10.0.0.55:5300  lab.example.=fd00::54",
+        DCOS_NET_DNS_ALIASES: "registry.component.thisdcos.directory=master.dcos.thisdcos.directory",
+        DCOS_NET_DNS_CLUSTER_ID: "c3zs6aubqe",
+        DCOS_NET_DNS_SEARCH: "dcos.example corp.example",
+      }),
+    );
+    expect(upstreams?.map(endpointText)).to.deep.equal(["10.0.0.53:53", "[fd00::53]:5353"]);
+    expect(forwardZones.map(({ zone, upstreams: list }) => [zone, ...list.map(endpointText)])).to.deep.equal([
+      ["corp.example", "10.0.0.54:53", "10.0.0.55:5300"],
+      ["lab.example", "[fd00::54]:53"],
+    ]);
+    expect(custom).to.deep.equal([
+      { name: "registry.component.thisdcos.directory", target: "master.dcos.thisdcos.directory" },
+    ]);
+    expect([clusterId, ...search]).to.deep.equal(["c3zs6aubqe", "dcos.example", "corp.example"]);
+    expect(dnsSettings(configWith({})).upstreams).to.equal(undefined);
+  });
+
+  for (const [variable, value] of [
+    ["DCOS_NET_DNS_UPSTREAMS", "resolver.example"],
+    ["DCOS_NET_DNS_FORWARD_ZONES", "corp.example"],
+    ["DCOS_NET_DNS_FORWARD_ZONES", "corp.example="],
+    ["DCOS_NET_DNS_ALIASES", "www.example.org=a.example"],
+    ["DCOS_NET_DNS_ALIASES", "x.l4lb.thisdcos.directory=a.example"],
+    ["DCOS_NET_DNS_ALIASES", "thisdcos.directory=a.example"],
+    ["DCOS_NET_DNS_SEARCH", "a..b"],
+  ] as const) {
+    it(`are refused by name for ${variable}=${value}`, () => {
+      const key = variable.replace("DCOS_NET_", "").toLowerCase();
+      expect(() => dnsSettings(configWith({ [variable]: value })))
+        .to.throw(key)
+        .with.property("code", "invalid");
+    });
+  }
 });

@@ -24,6 +24,15 @@ describe("the choice of a data plane", () => {
     );
   });
 
+  it("says what the chosen one lacks here", () => {
+    const lame = new MemoryDataplane();
+    const prepare = () => ({ made: [], lacking: ["masquerading: no tables"] });
+    const openers: Openers = new Map([["ipvs", () => Object.assign(lame, { prepare })]] as const);
+    expect(chooseDataplane(openers, kernel, "ipvs").reason).to.equal(
+      "the setting l4lb says so; it does without masquerading: no tables",
+    );
+  });
+
   it("is what the setting says, or nothing", () => {
     const openers: Openers = new Map([
       ["socket", missing("socket")],

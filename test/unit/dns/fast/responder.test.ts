@@ -6,7 +6,7 @@ import { addressData, type DnsRecord } from "../../../../dns/record.ts";
 import { respond } from "../../../../dns/respond.ts";
 import { dcosZone } from "../../../../dns/zone.ts";
 import { Zones } from "../../../../dns/zones.ts";
-import { queryBytes } from "../../../support/dns.ts";
+import { decoded, queryBytes } from "../../../support/dns.ts";
 
 const ZONE = "dcos.thisdcos.directory";
 
@@ -18,6 +18,13 @@ class Both {
   put(origin: string, records: readonly DnsRecord[]): void {
     this.zones.put(origin, records);
     for (const name of this.zones.settle()) this.table.put(name, this.zones.get(name));
+  }
+
+  /** What is given when there were too many large answers. */
+  cut(message: Uint8Array): Uint8Array {
+    const output = new Uint8Array(2048);
+    this.#responder.respond(message, 0, message.length, output, 0);
+    return output.slice(0, this.#responder.cut(output, 0));
   }
 
   fast(message: Uint8Array): Uint8Array | undefined {
@@ -36,6 +43,23 @@ const records = (name: string, addresses: readonly string[]): DnsRecord[] =>
   addresses.map((address) => ({ name: `${name}.${ZONE}`, ttl: 5, data: addressData(address) }));
 
 describe("the workers' answer", () => {
+  it("is cut to none when it may not be large", () => {
+    const both = new Both();
+    both.put(
+      "one",
+      records(
+        "app",
+        Array.from({ length: 80 }, (_, index) => `9.0.0.${index}`),
+      ),
+    );
+    for (const edns of [1232, undefined]) {
+      const message = decoded(both.cut(queryBytes(`app.${ZONE}`, "A", 9, edns)));
+      expect(message).to.deep.include({ id: 9, flag_tc: true, rcode: "NOERROR", answers: [], authorities: [] });
+      expect(message.questions?.length).to.equal(1);
+      expect(message.additionals?.length).to.equal(edns === undefined ? 0 : 1);
+    }
+  });
+
   it("is byte for byte that of the main thread, wherever there is one", () => {
     const number = fc.integer({ min: 0, max: 254 });
     const v4 = fc.array(number, { maxLength: 90 }).map((all) => all.map((each) => `9.0.0.${each}`));

@@ -1,0 +1,96 @@
+import { expect } from "chai";
+import { DockerMachine } from "../support/docker-machine.ts";
+import { EXECUTABLE, eventually } from "../support/lab.ts";
+import { ROOTFS_TAR, writeImage } from "../support/peer-image.ts";
+import { Machine, NODE } from "../support/peer-machine.ts";
+import { describePeer, PLUGINS } from "../support/peer-needs.ts";
+
+/** The machine's own uplink has the first of the usual addresses. */
+const SERVER = "198.51.100.3";
+const NAME = "shop.web.containerip.dcos.thisdcos.directory";
+const TASKS = '{"framework": "web", "tasks": [{"name": "shop", "mode": "container", "addresses": ["9.0.77.1"]}]}';
+
+/** Starts an agent with DNS in a machine; what names it has comes from a file. */
+async function startAgent(machine: Pick<Machine, "write" | "start" | "run">): Promise<void> {
+  await machine.write("/etc/dcos-net/nodes.json", `{"nodes": [{"name": "node-a", "address": "${NODE.v4}"}]}`);
+  await machine.write("/etc/dcos-net/tasks/web.json", TASKS);
+  const settings = { dns: "on", dns_addresses: `${SERVER},fd01:d::c633:6403`, task_dir: "/etc/dcos-net/tasks" };
+  await machine.write("/etc/dcos-net/config.json", JSON.stringify({ ...settings, node: "node-a" }));
+  await machine.start([EXECUTABLE, "agent", "--nodes", "/etc/dcos-net/nodes.json"]);
+  const ask = ["dig", "+short", "+tries=1", "+timeout=1", `@${SERVER}`, NAME];
+  await eventually(
+    10_000,
+    async () => (await machine.run(ask)).stdout,
+    (text) => text === "9.0.77.1\n",
+  );
+}
+
+/** Every way of a container to the name: by the address, and by the resolver that the runtime has set up. */
+async function resolves(inside: (...command: string[]) => Promise<string>): Promise<void> {
+  expect(await inside("busybox", "nslookup", NAME, SERVER)).to.include("9.0.77.1");
+  expect(await inside("busybox", "nslookup", NAME)).to.include("9.0.77.1");
+  expect(await inside("busybox", "nslookup", "-type=a", "ready.spartan")).to.include("127.0.0.1");
+}
+
+describePeer("names in a podman container", { programs: ["podman", "runc", "busybox", "dig"] }, function () {
+  this.timeout(60_000);
+  const CONF = `[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
+[network]
+network_backend = "cni"
+cni_plugin_dirs = ["/opt/cni/bin"]
+network_config_dir = "/etc/cni/net.d"
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+runtime = "runc"
+`;
+  const STORAGE = `[storage]
+driver = "vfs"
+graphroot = "/var/lib/containers/storage"
+runroot = "/run/containers/storage"
+`;
+  let machine: Machine;
+
+  before(async () => {
+    machine = await Machine.start(PLUGINS);
+    await machine.write("/etc/containers/containers.conf", CONF);
+    await machine.write("/etc/containers/storage.conf", STORAGE);
+    await machine.write("/etc/containers/policy.json", '{"default":[{"type":"insecureAcceptAnything"}]}');
+    const config = await machine.must([EXECUTABLE, "cni", "config", "podman", "--name", "peer"]);
+    await machine.write("/etc/cni/net.d/87-peer.conflist", config);
+    await writeImage(machine);
+    await machine.must(["podman", "import", "--quiet", ROOTFS_TAR, "localhost/peer:1"]);
+    await startAgent(machine);
+  });
+  after(() => machine?.stop());
+
+  it("are resolved by the agent's address, and by the resolv.conf that podman writes", async () => {
+    const placing = ["--network", "peer", "--cgroup-parent", `/${machine.cgroup}`, "--dns", SERVER];
+    await machine.must(["podman", "run", "--detach", "--name", "c", ...placing, "localhost/peer:1", "sleep", "1000"]);
+    await resolves((...command) => machine.must(["podman", "exec", "c", ...command]));
+    await machine.must(["podman", "rm", "--force", "--time", "0", "c"]);
+  });
+});
+
+describePeer("names in a Docker container", { programs: ["dockerd", "docker", "busybox", "dig"] }, function () {
+  this.timeout(60_000);
+  let docker: DockerMachine;
+
+  before(async () => {
+    docker = await DockerMachine.start();
+    await startAgent(docker.machine);
+  });
+  after(() => docker?.stop());
+
+  it("are resolved on the default bridge, and through Docker's own server on a user network", async () => {
+    await docker.docker("network", "create", "users");
+    for (const network of ["bridge", "users"]) {
+      const id = await docker.run(`c-${network}`, "--network", network, "--dns", SERVER);
+      const inside = (...command: string[]) => docker.docker("exec", id, ...command);
+      const resolver = (await inside("cat", "/etc/resolv.conf")).match(/nameserver (\S+)/)?.[1];
+      expect(resolver).to.equal(network === "users" ? "127.0.0.11" : SERVER);
+      await resolves(inside);
+    }
+  });
+});
