@@ -8,8 +8,8 @@ import type { LookupOrder, LookupReport } from "./vip-lookups-protocol.ts";
 const DNS_PORT = 53;
 const SILENCE_MS = 1000;
 const PAUSE_MS = 1;
-/** When a connection fails the name is looked up once more. If that took longer than this the name may have gone and come
- *  back meanwhile, and nothing can be said. The test leaves more time between its changes. */
+/** When a connection fails the name is looked up once more. If that took longer than this the name may have gone and
+ *  come back meanwhile, and nothing can be said. The test leaves more time between its changes. */
 const CONCLUSIVE_MS = 150;
 
 const order = JSON.parse(process.argv[2] ?? "") as LookupOrder;
