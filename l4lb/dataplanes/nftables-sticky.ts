@@ -3,13 +3,8 @@ import type { NftRawElement } from "../../kernel/nftables.ts";
 import { hasErrno } from "../../lib/error.ts";
 import type { Service } from "../service.ts";
 import { digitsOf, ownerKey, targetDigits } from "./nftables-elements.ts";
+import type { Changed } from "./nftables-owed.ts";
 import { L4LB_TABLE } from "./nftables-table.ts";
-
-/** A service before and after a change; undefined when there was, or is, none. */
-export interface AffinityChange {
-  readonly before: Service | undefined;
-  readonly after: Service | undefined;
-}
 
 /** Backends that clients of a service may stay with, as the kernel writes them. */
 type Takers = ReadonlySet<string>;
@@ -17,7 +12,7 @@ type Takers = ReadonlySet<string>;
 /** Makes the kernel forget which backend a client had, where that backend takes no connections any more. Costs a
  *  reading of the clients of all services with the same affinity, and only when such a backend is among the
  *  changes. */
-export function forgetClients(kernel: Kernel, changes: readonly AffinityChange[]): void {
+export function forgetClients(kernel: Kernel, changes: readonly Pick<Changed, "before" | "after">[]): void {
   const maps = new Map<string, Map<string, Takers>>();
   for (const { before, after } of changes) {
     if (before === undefined || before.affinity === 0 || !loses(before, after)) continue;

@@ -3,12 +3,12 @@ import type { NftElementsChange, NftRawElement } from "../../kernel/nftables.ts"
 import type { Ip } from "../../lib/address.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Change, Dataplane, Foundation, ServiceCounters } from "../dataplane.ts";
-import { backendName, type Service, type ServiceKey } from "../service.ts";
+import type { Service, ServiceKey } from "../service.ts";
 import { checkService } from "./check-service.ts";
 import { readCounters } from "./nftables-counters.ts";
 import { addressElement, addressKey, elementsOf, identity, ownerKey, type Placed } from "./nftables-elements.ts";
+import { OwedEndings } from "./nftables-owed.ts";
 import { idleAddresses, type NftablesState, readState } from "./nftables-state.ts";
-import { forgetClients } from "./nftables-sticky.ts";
 import { type Growth, growthOf, L4LB_TABLE, TABLE_REMOVAL, tableRepair } from "./nftables-table.ts";
 import { changeVipRoutes, prepareVipDevice, readVipRoutes, removeVipDevice, removeVipRoutes } from "./vip-device.ts";
 import { forgetFlows } from "./vip-flows.ts";
@@ -53,6 +53,7 @@ class NftablesDataplane implements Dataplane {
   #wholeAt: number | undefined;
   /** Since when addresses have had no service, by the clock's milliseconds. */
   #left = new Map<string, number>();
+  readonly #owed = new OwedEndings();
 
   constructor(
     private readonly kernel: Kernel,
@@ -65,6 +66,7 @@ class NftablesDataplane implements Dataplane {
     this.#wholeAt = table.length === 0 ? generation : undefined;
     const device = prepareVipDevice(this.kernel);
     this.#dropLeft();
+    this.#owed.carryOut(this.kernel);
     return { made: [...table, ...device] };
   }
 
@@ -232,14 +234,13 @@ class NftablesDataplane implements Dataplane {
       indexes,
       attempt(() => this.#settleAddresses(done, fail)),
     );
+    for (const { change, before } of done) {
+      const key = keyOf(change);
+      this.#owed.add(ownerKey(key), { key, before, after: change.do === "put" ? change.service : undefined });
+    }
     fail(
       indexes,
-      attempt(() => forgetClients(this.kernel, done.map(affinityChange))),
-    );
-    const ended = done.filter(endsFlows).map(({ change }) => ({ ...keyOf(change), backends: backendsOf(change) }));
-    fail(
-      indexes,
-      attempt(() => forgetFlows(this.kernel.conntrack, ended)),
+      attempt(() => this.#owed.carryOut(this.kernel)),
     );
   }
 
@@ -299,21 +300,6 @@ function checkChange(change: Change): void {
 function keyOf(change: Change): ServiceKey {
   const { protocol, ip, port } = change.do === "put" ? change.service : change.key;
   return { protocol, ip, port };
-}
-
-function backendsOf(change: Change): Service["backends"] {
-  return change.do === "put" ? change.service.backends : [];
-}
-
-function affinityChange({ before, change }: Step) {
-  return { before, after: change.do === "put" ? change.service : undefined };
-}
-
-/** Backends have gone, or may have; or datagrams were on their way before there was a service to translate them. */
-function endsFlows({ before, change }: Step): boolean {
-  if (before === undefined) return true;
-  const kept = new Set(backendsOf(change).map(backendName));
-  return change.do === "delete" || before.backends.some((backend) => !kept.has(backendName(backend)));
 }
 
 function difference(present: readonly Placed[], wanted: readonly Placed[]): Pick<Step, "remove" | "add"> {
