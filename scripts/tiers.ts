@@ -48,7 +48,7 @@ export const TIERS: readonly Tier[] = [
     files: ["test/ipvs/**/*.test.ts"],
     needsRoot: false,
     programs: [...UML_PROGRAMS, "ipvsadm", "iptables-legacy"],
-    limitSeconds: 300,
+    limitSeconds: 600,
   },
   {
     name: "fuzz",

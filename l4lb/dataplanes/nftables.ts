@@ -10,7 +10,7 @@ import { addressElement, addressKey, elementsOf, identity, ownerKey, type Placed
 import { OwedEndings } from "./nftables-owed.ts";
 import { idleAddresses, type NftablesState, readState } from "./nftables-state.ts";
 import { type Growth, growthOf, L4LB_TABLE, TABLE_REMOVAL, tableRepair } from "./nftables-table.ts";
-import { changeVipRoutes, prepareVipDevice, readVipRoutes, removeVipDevice } from "./vip-device.ts";
+import { changeVipRoutes, prepareVipDevice, readVipRoutes, removeVipDevice, removeVipRoutes } from "./vip-device.ts";
 import { forgetFlows } from "./vip-flows.ts";
 
 /** Elements of one transaction at most: about 2 MB of messages, which the kernel takes in one piece. */
@@ -110,6 +110,7 @@ class NftablesDataplane implements Dataplane {
   remove(): void {
     const services = this.read();
     this.kernel.nftables.run(TABLE_REMOVAL);
+    removeVipRoutes(this.kernel);
     removeVipDevice(this.kernel);
     forgetFlows(
       this.kernel.conntrack,
