@@ -71,7 +71,7 @@ export const TIERS: readonly Tier[] = [
     runner: "mocha",
     files: ["test/cluster/**/*.test.ts"],
     needsRoot: true,
-    programs: ["ip", "bridge", "nft", "ping"],
+    programs: ["ip", "bridge", "nft", "ping", "curl"],
     limitSeconds: 900,
     optional: true,
   },

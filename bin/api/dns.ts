@@ -78,7 +78,7 @@ export function serviceEntries(state: DnsState, text: string): ServiceEntry[] {
 }
 
 /** Records that one piece of the stream is made of: so much is in memory at a time. */
-const RECORDS_AT_ONCE = 2000;
+const RECORDS_AT_ONCE = 500;
 
 /** All address and service records of the local zones as one JSON list, made while it is read. Records that come or go
  *  meanwhile may be in it or not. */

@@ -1,3 +1,4 @@
+import type { ForwarderStatus } from "../../dns/forward/forwarder.ts";
 import type { ApiState } from "./state.ts";
 
 /** How the node is, as `GET /health` answers: 200 when `healthy`, otherwise 503. */
@@ -31,6 +32,16 @@ function* warningsOf(state: ApiState, conflicts: number): Generator<string> {
   const problem = master()?.problem;
   if (problem !== undefined) yield `leadership of the overlay: ${problem}`;
   for (const source of sources()) if (source.problem !== undefined) yield `source ${source.name}: ${source.problem}`;
+  const { waiting = [], problems = [], forwarding } = state.dns()?.report() ?? {};
+  if (waiting.length > 0) yield `DNS can't listen yet on ${waiting.join(", ")}`;
+  for (const each of problems) yield `DNS: ${each}`;
+  for (const upstream of downIn(forwarding)) yield `DNS: upstream ${upstream} doesn't answer`;
   const { nameConflicts } = gossip();
   if (nameConflicts > 0) yield "another node uses this node's id: remove the id file of a host that was copied";
+}
+
+/** Upstreams that are down, or lead back to us, each once. */
+function downIn(forwarding: ForwarderStatus | undefined): ReadonlySet<string> {
+  const all = forwarding?.zones.flatMap(({ upstreams }) => upstreams) ?? [];
+  return new Set(all.flatMap(({ upstream, health }) => (health === "down" || health === "loop" ? upstream : [])));
 }

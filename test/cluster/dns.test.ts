@@ -16,7 +16,8 @@ describeLab("names in a cluster of three hosts", function () {
 
   before(async () => {
     await sweepLabs();
-    await cluster.up("--nodes", "3");
+    const overlays = ["dcos=9.0.0.0/8,fd01:b::/64", "shop=10.91.0.0/16,fd00:91::/64,isolated"];
+    await cluster.up("--nodes", "3", ...overlays.flatMap((overlay) => ["--overlay", overlay]));
     await labs.ok("lab", "run", "--node", "1", "--name", "web", "--", "sleep", "1h");
     await labs.ok("lab", "run", "--node", "2", "--name", "client", "--", "sleep", "1h");
   });
@@ -37,6 +38,19 @@ describeLab("names in a cluster of three hosts", function () {
         expect(await digIn("client", server, how, web, "AAAA")).to.match(/^fd01:b:/);
       }
     }
+  });
+
+  it("are resolved in a container of an isolated overlay, too", async () => {
+    const run = ["lab", "run", "--node", "2", "--name", "lone", "--overlay", "shop", "--", "sleep", "1h"];
+    await labs.ok(...run);
+    for (const server of ["198.51.100.1", "fd01:d::c633:6401"]) {
+      for (const how of ["+notcp", "+tcp"]) {
+        expect(await digIn("lone", server, how, web), `${server} ${how}`).to.equal(
+          `${await cluster.addressOf("web")}\n`,
+        );
+      }
+    }
+    await labs.ok("lab", "stop", "--name", "lone");
   });
 
   it("tell the masters, the node that is asked, and that the server is ready", async () => {
@@ -67,15 +81,13 @@ describeLab("names in a cluster of three hosts", function () {
     await eventually(FOLLOW_LIMIT_MS, lines, (found) => found.join() === "");
   });
 
-  it("are answered without an entry in connection tracking", async () => {
+  it("are answered without an entry in connection tracking, which other packets of the container get", async () => {
     await lookUp("client", web);
-    const tracked = await cluster.onHost(
-      2,
-      "sh",
-      "-c",
-      "cat /proc/net/nf_conntrack 2>/dev/null || conntrack -L 2>/dev/null",
-    );
-    expect(tracked).to.not.match(/dport=53\b/);
+    await cluster.inContainer("client", "dig", "+tries=1", "+timeout=1", "@10.77.0.1", "-p", "5354", web).catch(String);
+    const tracked = await cluster.onHost(2, "conntrack", "-L", "-p", "udp");
+    expect(tracked)
+      .to.match(/dport=5354\b/)
+      .and.not.to.match(/dport=53\b/);
     expect(await cluster.onHost(2, "nft", "list", "table", "inet", NOTRACK_TABLE)).to.include("notrack");
   });
 

@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import { healthBody } from "../../../../bin/api/health.ts";
 import { sampleState } from "../../../support/api-state.ts";
+import { dnsState, REPORT } from "../../../support/dns-state.ts";
 import { assignmentFact } from "../../../support/facts.ts";
 import { network } from "../../overlay/leader/fixture.ts";
 
@@ -61,5 +62,26 @@ describe("GET /health", () => {
       body: { ...body, overlays: body.overlays.map((overlay) => ({ ...overlay, refusal: "used up" })) },
     });
     expect(healthBody(made.state).warnings).to.deep.equal(["overlay dcos: used up"]);
+  });
+
+  it("warns of addresses of the DNS server that can't be had, of what is wrong with it, and of upstreams that are down", () => {
+    const made = sample();
+    const upstream = { upstream: "10.0.0.53:53", latencyMs: 1, asked: 1, answered: 0, failures: {}, lastFailure: "x" };
+    const zones = [
+      { zone: "", upstreams: [{ ...upstream, health: "down" as const }] },
+      { zone: "corp.example", upstreams: [{ ...upstream, health: "down" as const }] },
+    ];
+    const report = { ...REPORT, waiting: ["198.51.100.2:53"], problems: ["no rules"] };
+    const forwarding = { ...REPORT.forwarding, zones };
+    made.dns = { ...dnsState().dns, report: () => ({ ...report, forwarding }) };
+    expect(healthBody(made.state)).to.deep.equal({
+      healthy: true,
+      problems: [],
+      warnings: [
+        "DNS can't listen yet on 198.51.100.2:53",
+        "DNS: no rules",
+        "DNS: upstream 10.0.0.53:53 doesn't answer",
+      ],
+    });
   });
 });
