@@ -76,7 +76,7 @@ const MEANING: Readonly<Record<string, ErrorCode>> = {
 };
 
 /** `EEXIST`, or `errno 133` for one we have no name for. */
-function errnoName(errno: number): string {
+export function errnoName(errno: number): string {
   return ERRNO[errno] ?? `errno ${errno}`;
 }
 

@@ -48,7 +48,7 @@ export const TIERS: readonly Tier[] = [
     files: ["test/ipvs/**/*.test.ts"],
     needsRoot: false,
     programs: [...UML_PROGRAMS, "ipvsadm", "iptables-legacy"],
-    limitSeconds: 300,
+    limitSeconds: 600,
   },
   {
     name: "fuzz",
@@ -71,7 +71,7 @@ export const TIERS: readonly Tier[] = [
     runner: "mocha",
     files: ["test/cluster/**/*.test.ts"],
     needsRoot: true,
-    programs: ["ip", "bridge", "nft", "ping"],
+    programs: ["ip", "bridge", "nft", "ping", "curl"],
     limitSeconds: 900,
     optional: true,
   },

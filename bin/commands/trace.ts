@@ -2,12 +2,11 @@ import { type Command, Option } from "commander";
 import type { Kernel } from "../../kernel/kernel.ts";
 import type { TraceHop } from "../../l4lb/trace.ts";
 import { parseIp, tryParseIp } from "../../lib/address.ts";
-import { messageOf } from "../../lib/error.ts";
 import { askApi } from "../api/client.ts";
 import type { TracedService, VipTraceBody } from "../api/vip-trace.ts";
 import { type App, EXIT } from "../app.ts";
 import { containerKernel } from "../l4lb/container-netns.ts";
-import { hasRoute, probe } from "../l4lb/probe.ts";
+import { isNoRoute, type Probed, probe } from "../l4lb/probe.ts";
 import { show } from "../output.ts";
 import { type ApiOptions, apiMeant, withApi } from "./api-option.ts";
 
@@ -76,6 +75,7 @@ export function splitPort(text: string): { readonly name: string; readonly port:
 async function tryAll(app: App, services: readonly TracedService[], from: string | undefined): Promise<TraceHop[]> {
   const hops: TraceHop[] = [];
   for (const service of services) hops.push(...(await tryBackends(app.kernel, service)));
+  if (hops.some(({ ok }) => !ok)) return hops;
   const client = from === undefined ? app.kernel : containerKernel(app.kernel, from);
   const where = from === undefined ? "this node" : `container ${from}`;
   for (const service of services) hops.push(...(await tryService(client, service, where)));
@@ -88,51 +88,42 @@ async function tryBackends(kernel: Kernel, { protocol, backends }: TracedService
   return Promise.all(
     live.map(async ({ ip, port, task }): Promise<TraceHop> => {
       const name = `backend ${endpoint(ip, port)} (${task})`;
-      if (!hasRoute(kernel, parseIp(ip))) return { hop: "route", ok: false, text: `this node has no route to ${name}` };
       if (protocol === "udp") return { hop: "backend", ok: true, text: `${name} is of udp, which can't be tried` };
-      const { result, milliseconds } = await probe(kernel, parseIp(ip), port, PROBE_MS);
-      const text = `${name} ${BACKEND_WORDS[result]}`;
-      return {
-        hop: "backend",
-        ok: result === "connected",
-        text: result === "connected" ? `${text} ${milliseconds.toFixed(1)} ms` : text,
-      };
+      const probed = await probe(kernel, parseIp(ip), port, PROBE_MS);
+      if (isNoRoute(probed.result)) return { hop: "route", ok: false, text: `this node has no route to ${name}` };
+      return { hop: "backend", ok: probed.result === "connected", text: `${name} ${wordsOf(probed, "this node")}` };
     }),
   );
 }
 
-const BACKEND_WORDS = {
-  connected: "takes connections from this node: after",
-  refused: "refuses connections: its host is there, but nothing listens on that port",
-  "no answer": "doesn't answer: its host is gone, or a firewall drops what is sent to it",
-  "no route": "can't be reached: this node has no route to it",
-} as const;
+/** What came of trying, in words that follow what was tried. */
+function wordsOf({ result, milliseconds }: Probed, from: string): string {
+  switch (result) {
+    case "connected":
+      return `takes connections from ${from}: after ${milliseconds.toFixed(1)} ms`;
+    case "ECONNREFUSED":
+      return "refuses connections: its host is there, but nothing listens on that port";
+    case "EHOSTUNREACH":
+      return "is not there: nobody on its network answers for its address";
+    case "no answer":
+      return "doesn't answer: its host is gone, or a firewall drops what is sent to it";
+    default:
+      return `can't be connected to: ${result}`;
+  }
+}
 
 async function tryService(kernel: Kernel, { protocol, ip, port }: TracedService, where: string): Promise<TraceHop[]> {
   const name = `${protocol} ${endpoint(ip, port)}`;
-  const route = hasRoute(kernel, parseIp(ip));
-  if (!route) return [{ hop: "route", ok: false, text: `${where} has no route to ${name}: it needs a default route` }];
   if (protocol === "udp") return [];
-  try {
-    const { result, milliseconds } = await probe(kernel, parseIp(ip), port, PROBE_MS);
-    if (result === "connected")
-      return [
-        {
-          hop: "backend",
-          ok: true,
-          text: `${name} takes connections from ${where}: after ${milliseconds.toFixed(1)} ms`,
-        },
-      ];
-    return [
-      {
-        hop: "backend",
-        ok: false,
-        text: `${name}, tried from ${where}: ${result}, though its backends answer this node`,
-      },
-    ];
-  } catch (error) {
-    return [{ hop: "backend", ok: false, text: `${name} can't be tried from ${where}: ${messageOf(error)}` }];
-  }
+  const probed = await probe(kernel, parseIp(ip), port, PROBE_MS);
+  const { result } = probed;
+  if (isNoRoute(result))
+    return [{ hop: "route", ok: false, text: `${where} has no route to ${name}: it needs a default route` }];
+  if (result === "connected") return [{ hop: "backend", ok: true, text: `${name} ${wordsOf(probed, where)}` }];
+  const said = result === "no answer" ? result : `refused with ${result}`;
+  return [
+    { hop: "backend", ok: false, text: `${name}, tried from ${where}: ${said}, though its backends answer this node` },
+  ];
 }
 
 function endpoint(ip: string, port: number): string {

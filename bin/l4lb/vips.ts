@@ -23,11 +23,11 @@ import type { VipSettings } from "./settings.ts";
 const GATHER_MS = 5;
 /** Time between looks at drains, claims and the membership, milliseconds. */
 const TICK_MS = 250;
-/** Time from the end of one comparison with the kernel to the next, within which somebody else's changes are repaired,
- *  milliseconds. Where there are many services it is so many times as long as a comparison takes, so that comparing
- *  costs a hundredth of a processor at most. */
-const REPAIR_MS = 4000;
-const GAP_PER_PASS = 100;
+/** Time from the end of one comparison with the kernel to the next, milliseconds: below the 5 s in which what somebody
+ *  else changes must be repaired. Where a comparison that finds nothing to do takes long, because there are very many
+ *  services, it is so many times as long as that, so that comparing costs a twentieth of a processor at most. */
+const REPAIR_MS = 2000;
+const GAP_PER_PASS = 20;
 const LEAST_GAP_MS = 200;
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 4000;
@@ -49,8 +49,9 @@ export interface VipsOptions {
   readonly publish: (words: readonly ClaimWord[]) => void;
   /** Hands names to DNS. */
   readonly name: (names: readonly PublishedName[]) => void;
-  /** Called after the first good comparison with a complete view. */
-  readonly onSettled: () => void;
+  /** Called after the first good comparison with a complete view; true when it has taken something out of the kernel
+   *  that services may share. */
+  readonly onSettled: () => boolean;
   /** Told when something of the report may be different. */
   readonly onChange: () => void;
   readonly clock: Clock;
@@ -225,6 +226,7 @@ export class Vips {
 
   #pass(): void {
     const { name, isComplete, log, clock } = this.#options;
+    const { changes } = this.metrics;
     this.#nextPass?.();
     const complete = isComplete();
     const names = new Set([...this.#names.names(), ...[...this.#changedNames.values()].map((key) => key.name)]);
@@ -242,20 +244,22 @@ export class Vips {
     const error = refusalError(refused);
     if (error !== undefined) throw error;
     this.#failure = undefined;
-    this.#plan();
-    if (complete && !this.#isSettled) this.#settled();
+    this.#plan(repaired.length === 0 && this.metrics.changes === changes);
+    if (complete && !this.#isSettled) this.#settled(wanted);
     this.#options.onChange();
   }
 
-  #settled(): void {
+  #settled(wanted: ReadonlyMap<string, Service>): void {
     const { onSettled, log, chosen } = this.#options;
     this.#isSettled = true;
     log.info("virtual IPs in the kernel", { dataplane: chosen.dataplane.kind, services: this.table.rows.size });
-    onSettled();
+    // Data planes share the device of the addresses, which goes with the former one, so that it is looked at once more.
+    if (onSettled()) this.keeper.reconcile(wanted, true);
   }
 
-  #plan(): void {
-    const gap = Math.max(REPAIR_MS, GAP_PER_PASS * this.metrics.lastPassMs);
+  /** `wasIdle`: the pass only compared. One that put things right says nothing of how long the next will take. */
+  #plan(wasIdle: boolean): void {
+    const gap = wasIdle ? Math.max(REPAIR_MS, GAP_PER_PASS * this.metrics.lastPassMs) : REPAIR_MS;
     this.#nextPass = this.#options.clock.schedule(gap, () => this.#loop.request());
   }
 

@@ -6,10 +6,12 @@ import { endProcesses, netnsIdentity, type ProcessId, processesIn, processOf } f
 import { inNamespace, type Lab, type LabContext, locked } from "./lab.ts";
 import { type ContainerLayout, containerLayout, type LabLayout, type NodeLayout, nodeLayout } from "./layout.ts";
 import { type Attachment, attach, detach, type PortMapping, pluginConfigs } from "./runtime.ts";
-import { removeTaskFile, writeTaskFile } from "./task-file.ts";
+import { endTaskFile, removeTaskFile, writeTaskFile } from "./task-file.ts";
 
 const IFNAME = "eth0";
 const GRACE_MS = 2000;
+/** Time for all hosts to hear that a container is about to end. */
+const NOTICE_MS = 500;
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /** What a lab knows of a container, as JSON beside its namespace. Written before the container is made, so that
@@ -142,10 +144,14 @@ export function findProgram(command: readonly string[], layout: LabLayout): stri
   throw new NetError("not-found", { tried: `run ${JSON.stringify(name)}`, said: "there is no such program on PATH" });
 }
 
-/** Ends a container and gives back all that it held. Works on one that was only half made, too. */
+/** Ends a container and gives back all that it held. Works on one that was only half made, too. One that serves virtual
+ *  IPs is told of first, as a framework does, so that no new connections come while it ends. */
 export async function stopContainer(context: LabContext, lab: Lab, name: string): Promise<void> {
   await locked(context, lab.layout, async () => {
-    await remove(context, lab.layout, containerOf(context.files, lab, name));
+    const record = containerOf(context.files, lab, name);
+    const { tasks } = nodeLayout(lab.layout, record.node);
+    if (record.vips.length > 0 && endTaskFile(context.files, tasks, name)) await Bun.sleep(NOTICE_MS);
+    await remove(context, lab.layout, record);
   });
 }
 

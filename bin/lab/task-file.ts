@@ -34,6 +34,17 @@ export function writeTaskFile(files: Files, directory: string, task: LabTask): v
   files.replace(taskPath(directory, task.container), `${JSON.stringify(definition, null, 2)}\n`, 0o644);
 }
 
+/** Tells the agent that a container is about to end, so that virtual IPs send no new connections to it; false when
+ *  there was nothing to tell. */
+export function endTaskFile(files: Files, directory: string, container: string): boolean {
+  const bytes = files.read(taskPath(directory, container));
+  if (bytes === undefined) return false;
+  const definition = JSON.parse(new TextDecoder().decode(bytes)) as { readonly tasks: readonly object[] };
+  const tasks = definition.tasks.map((task) => ({ ...task, state: "killing" }));
+  files.replace(taskPath(directory, container), `${JSON.stringify({ ...definition, tasks }, null, 2)}\n`, 0o644);
+  return true;
+}
+
 /** False when there was none. */
 export function removeTaskFile(files: Files, directory: string, container: string): boolean {
   return files.remove(taskPath(directory, container));

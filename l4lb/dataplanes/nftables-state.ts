@@ -19,7 +19,7 @@ import { readVipRoutes } from "./vip-device.ts";
 /** What the kernel has of our services. Services and addresses are known by their keys there (`ownerKey`,
  *  `addressKey`). */
 export class NftablesState {
-  /** Services that stand as they should, by owner. */
+  /** Services whose own elements are as they should be, by owner. */
   readonly whole = new Map<string, Service>();
   /** What was found of others, by owner: elements of some service that don't fit together. */
   readonly damaged = new Map<string, Placed[]>();
@@ -32,14 +32,16 @@ export class NftablesState {
   /** Names of the table's sets and maps. */
   readonly sets = new Set<string>();
 
-  /** All that is there, for comparison with what should be. Of a damaged service only the name is told, with itself as
-   *  its backend, which can't be wanted: so the plan puts it anew, or removes it. */
+  /** All that is there, for comparison with what should be. Of a service that is damaged, or whose address or route is
+   *  missing, only the name is told, with itself as its backend, which can't be wanted: so the plan puts it anew, or
+   *  removes it. */
   services(): Service[] {
+    const whole = [...this.whole].map(([owner, service]) => (this.#stands(owner) ? service : broken(service)));
     const damaged = [...this.damaged.values()].flatMap((placed) => {
       const key = nameOf(placed);
       return key === undefined ? [] : [broken(key)];
     });
-    return [...this.whole.values(), ...damaged];
+    return [...whole, ...damaged];
   }
 
   /** Elements that the kernel has of a service. */
@@ -69,8 +71,7 @@ export class NftablesState {
   /** Takes in what was found of one owner. */
   found(owner: string, family: Family, placed: Placed[]): void {
     const service = serviceOf(family, placed);
-    const stands = service !== undefined && this.#stands(service) && isExactly(elementsOf(service), placed);
-    if (stands) this.whole.set(owner, service);
+    if (service !== undefined && isExactly(elementsOf(service), placed)) this.whole.set(owner, service);
     else this.damaged.set(owner, placed);
     const key = service ?? nameOf(placed);
     if (key !== undefined) this.#own(owner, key.ip);
@@ -83,8 +84,10 @@ export class NftablesState {
     else owners.add(owner);
   }
 
-  #stands({ ip }: Service): boolean {
-    return this.addresses.has(addressKey(ip)) && this.routes.has(addressKey(ip));
+  /** A service's key begins with its address. */
+  #stands(owner: string): boolean {
+    const address = owner.slice(0, digitsOf(owner.length < SHORTEST_KEY_6 ? 4 : 6));
+    return this.addresses.has(address) && this.routes.has(address);
   }
 }
 
@@ -137,9 +140,8 @@ function nameOf([first]: readonly Placed[]): ServiceKey | undefined {
   return keyOf(key.length < SHORTEST_KEY_6 ? 4 : 6, key);
 }
 
-function broken(key: ServiceKey): Service {
-  const { ip, port } = key;
-  return { ...key, scheduler: "wlc", affinity: 0, backends: [{ ip, port, weight: 0 }] };
+function broken({ protocol, ip, port }: ServiceKey): Service {
+  return { protocol, ip, port, scheduler: "wlc", affinity: 0, backends: [{ ip, port, weight: 0 }] };
 }
 
 /** Addresses that the kernel knows and no service has. */

@@ -158,7 +158,9 @@ function noteRules(family: Family, seconds: number): Rule[] {
 /** A backend that would answer past us must see us as the sender: one that is reached through the interface that the
  *  client's packets came from, such as the client itself or its neighbour on a bridge. nft can't compare two
  *  interfaces, so the packet adds the pair of twice its incoming one to a set, and then looks for its own pair there.
- *  A process of the host has chosen its source address before anybody knew where its packets would go. */
+ *  Where bridges call iptables (net.bridge.bridge-nf-call-iptables, which Docker switches on), such a packet goes back
+ *  through its bridge without having an incoming interface. A process of the host has chosen its source address before
+ *  anybody knew where its packets would go. */
 function translatedRules(family: Family): Rule[] {
   return [
     { name: "note", text: `jump note${family}` },
@@ -166,6 +168,7 @@ function translatedRules(family: Family): Rule[] {
     { name: "host", text: "fib saddr type local masquerade" },
     { name: "link", text: "add @links { iif . iif }" },
     { name: "turned", text: "iif . oif @links masquerade" },
+    { name: "bridged", text: "iif 0 masquerade" },
   ];
 }
 

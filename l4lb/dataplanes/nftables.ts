@@ -3,14 +3,14 @@ import type { NftElementsChange, NftRawElement } from "../../kernel/nftables.ts"
 import type { Ip } from "../../lib/address.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Change, Dataplane, Foundation, ServiceCounters } from "../dataplane.ts";
-import { backendName, type Service, type ServiceKey } from "../service.ts";
+import type { Service, ServiceKey } from "../service.ts";
 import { checkService } from "./check-service.ts";
 import { readCounters } from "./nftables-counters.ts";
 import { addressElement, addressKey, elementsOf, identity, ownerKey, type Placed } from "./nftables-elements.ts";
+import { OwedEndings } from "./nftables-owed.ts";
 import { idleAddresses, type NftablesState, readState } from "./nftables-state.ts";
-import { forgetClients } from "./nftables-sticky.ts";
 import { type Growth, growthOf, L4LB_TABLE, TABLE_REMOVAL, tableRepair } from "./nftables-table.ts";
-import { changeVipRoutes, prepareVipDevice, readVipRoutes, removeVipDevice } from "./vip-device.ts";
+import { changeVipRoutes, prepareVipDevice, readVipRoutes, removeVipDevice, removeVipRoutes } from "./vip-device.ts";
 import { forgetFlows } from "./vip-flows.ts";
 
 /** Elements of one transaction at most: about 2 MB of messages, which the kernel takes in one piece. */
@@ -34,6 +34,8 @@ interface Step {
   readonly change: Change;
   /** What the kernel has of the service, when it has it whole. */
   readonly before: Service | undefined;
+  /** The kernel has something of it, but not whole. */
+  readonly damaged: boolean;
   readonly remove: readonly Placed[];
   readonly add: readonly Placed[];
 }
@@ -53,6 +55,7 @@ class NftablesDataplane implements Dataplane {
   #wholeAt: number | undefined;
   /** Since when addresses have had no service, by the clock's milliseconds. */
   #left = new Map<string, number>();
+  readonly #owed = new OwedEndings();
 
   constructor(
     private readonly kernel: Kernel,
@@ -65,6 +68,7 @@ class NftablesDataplane implements Dataplane {
     this.#wholeAt = table.length === 0 ? generation : undefined;
     const device = prepareVipDevice(this.kernel);
     this.#dropLeft();
+    this.#owed.carryOut(this.kernel);
     return { made: [...table, ...device] };
   }
 
@@ -108,6 +112,7 @@ class NftablesDataplane implements Dataplane {
   remove(): void {
     const services = this.read();
     this.kernel.nftables.run(TABLE_REMOVAL);
+    removeVipRoutes(this.kernel);
     removeVipDevice(this.kernel);
     forgetFlows(
       this.kernel.conntrack,
@@ -176,7 +181,8 @@ class NftablesDataplane implements Dataplane {
       const owner = ownerKey(keyOf(change));
       const present = state.elements(owner);
       const wanted = change.do === "put" ? elementsOf(change.service) : [];
-      return [{ index, change, before: state.whole.get(owner), ...difference(present, wanted) }];
+      const damaged = state.damaged.has(owner);
+      return [{ index, change, before: state.whole.get(owner), damaged, ...difference(present, wanted) }];
     });
   }
 
@@ -231,14 +237,14 @@ class NftablesDataplane implements Dataplane {
       indexes,
       attempt(() => this.#settleAddresses(done, fail)),
     );
+    for (const { change, before, damaged } of done) {
+      const key = keyOf(change);
+      const after = change.do === "put" ? change.service : undefined;
+      this.#owed.add(ownerKey(key), { key, before, after, damaged });
+    }
     fail(
       indexes,
-      attempt(() => forgetClients(this.kernel, done.map(affinityChange))),
-    );
-    const ended = done.filter(endsFlows).map(({ change }) => ({ ...keyOf(change), backends: backendsOf(change) }));
-    fail(
-      indexes,
-      attempt(() => forgetFlows(this.kernel.conntrack, ended)),
+      attempt(() => this.#owed.carryOut(this.kernel)),
     );
   }
 
@@ -298,21 +304,6 @@ function checkChange(change: Change): void {
 function keyOf(change: Change): ServiceKey {
   const { protocol, ip, port } = change.do === "put" ? change.service : change.key;
   return { protocol, ip, port };
-}
-
-function backendsOf(change: Change): Service["backends"] {
-  return change.do === "put" ? change.service.backends : [];
-}
-
-function affinityChange({ before, change }: Step) {
-  return { before, after: change.do === "put" ? change.service : undefined };
-}
-
-/** Backends have gone, or may have; or datagrams were on their way before there was a service to translate them. */
-function endsFlows({ before, change }: Step): boolean {
-  if (before === undefined) return true;
-  const kept = new Set(backendsOf(change).map(backendName));
-  return change.do === "delete" || before.backends.some((backend) => !kept.has(backendName(backend)));
 }
 
 function difference(present: readonly Placed[], wanted: readonly Placed[]): Pick<Step, "remove" | "add"> {

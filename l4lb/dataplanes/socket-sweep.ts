@@ -1,7 +1,8 @@
 import type { BpfMap } from "../../kernel/bpf-map.ts";
 import { MapDump, pairName, slotPlaces } from "./socket-dump.ts";
 import type { SocketMaps } from "./socket-foundation.ts";
-import { ADDRESS_BYTES, ENDPOINT_BYTES, numberValue, SERVICE_VALUE, VERSION_BYTES } from "./socket-layout.ts";
+import { ADDRESS_BYTES, ENDPOINT_BYTES, numberValue, SERVICE_VALUE, SLOT_KEY, VERSION_BYTES } from "./socket-layout.ts";
+import { nextVersion, setNextVersion } from "./socket-version.ts";
 
 /** What a sweep has found. Services are named by their key in hexadecimal digits. */
 export interface Swept {
@@ -39,6 +40,7 @@ export function sweep(maps: SocketMaps, brokenBefore: ReadonlySet<string>): Swep
   ];
   const repaired = dropped.includes(true) ? ["leftovers in BPF maps"] : [];
   if (countAddresses(maps)) repaired.push("BPF map addresses");
+  if (passVersions(maps, services, slots)) repaired.push("next version in BPF map state");
   return { repaired, broken: new Set([...broken].filter((service) => !brokenBefore.has(service))) };
 }
 
@@ -75,6 +77,22 @@ function countAddresses(maps: SocketMaps): boolean {
     wrong = true;
   }
   return wrong;
+}
+
+/** True when the next version was one that is in use, or would come to one: the map of it was lost. */
+function passVersions({ state }: SocketMaps, services: MapDump, slots: MapDump): boolean {
+  let least = 0n;
+  for (let place = 0; place < services.count; place++) {
+    const version = services.values.getBigUint64(place * SERVICE_VALUE.bytes + SERVICE_VALUE.version, true);
+    if (version >= least) least = version + 1n;
+  }
+  for (let place = 0; place < slots.count; place++) {
+    const version = slots.keys.getBigUint64(place * SLOT_KEY.bytes + SLOT_KEY.version, true);
+    if (version >= least) least = version + 1n;
+  }
+  if (nextVersion(state) >= least) return false;
+  setNextVersion(state, least);
+  return true;
 }
 
 /** True when there was something to delete. */

@@ -23,6 +23,7 @@ import {
   writeSlotKey,
 } from "./socket-layout.ts";
 import { MapWrites, type WriteKey } from "./socket-map-writes.ts";
+import { takeVersions } from "./socket-version.ts";
 
 /** One change, with what the kernel has of its service. */
 interface Step {
@@ -114,7 +115,7 @@ function totalOf(maps: SocketMaps, key: ServiceKey, backend: Backend): bigint {
 
 /** Gives the numbers of the changes that took a backend from connections. */
 function writeRun(maps: SocketMaps, steps: readonly Step[], outcome: (Error | undefined)[]): number[] {
-  let version = takeVersions(maps, steps.length);
+  let version = takeVersions(maps.state, steps.length);
   const writes = new MapWrites(maps, outcome);
   const values = new Map<Step, ServiceValue>();
   for (const step of steps) {
@@ -139,17 +140,6 @@ function writeRun(maps: SocketMaps, steps: readonly Step[], outcome: (Error | un
   });
   writes.flush();
   return bereft.map(({ index }) => index);
-}
-
-/** The first of so many versions that no other service has or will have. */
-function takeVersions(maps: SocketMaps, count: number): bigint {
-  const key = new Uint8Array(4);
-  const state = maps.state.get(key) ?? new Uint8Array(8);
-  const view = new DataView(state.buffer);
-  const first = view.getBigUint64(0, true);
-  view.setBigUint64(0, first + BigInt(count), true);
-  maps.state.set(key, state);
-  return first;
 }
 
 /** Writes what a service needs under a new version. Who is a member already stays one without interruption: the kernel

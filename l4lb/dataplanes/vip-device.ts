@@ -38,14 +38,17 @@ export function prepareVipDevice(kernel: Kernel): string[] {
   });
 }
 
-/** Takes away our routes of table main, and the device too when we made it and no route of another data plane, which
- *  may be about to take over, leads to it. */
+/** Takes the device away when we made it and none of our routes lead to it any more: another data plane, which may just
+ *  be taking over, has its own there. */
 export function removeVipDevice(kernel: Kernel): void {
-  const link = kernel.link(VIP_DEVICE);
-  if (link === undefined) return;
+  if (kernel.link(VIP_DEVICE)?.alias !== ALIAS || routesOf(kernel).length > 0) return;
+  if (kernel.routes({ table: LOCAL_TABLE, dev: VIP_DEVICE, local: true }).length > 0) return;
+  kernel.apply([{ do: "link.delete", dev: VIP_DEVICE }]);
+}
+
+/** Takes away our routes of table main. */
+export function removeVipRoutes(kernel: Kernel): void {
   kernel.apply(routesOf(kernel).map((route): Operation => ({ do: "route.delete", route })));
-  const local = kernel.routes({ table: LOCAL_TABLE, dev: VIP_DEVICE, local: true });
-  if (link.alias === ALIAS && local.length === 0) kernel.apply([{ do: "link.delete", dev: VIP_DEVICE }]);
 }
 
 /** The addresses that have a route of ours. */

@@ -7,14 +7,14 @@ import { type Benchmark, type Measurement, summarise } from "./measurement.ts";
 const NAMES = 1_000_000;
 /** Questions a second while everything is rebuilt: few enough for a client that shares the processors. */
 const RATE = 2000;
-const SECONDS = 10;
+const SECONDS = 5;
 
 /** A million names of which all change while they are asked for: how long one changed name takes until it is answered,
  *  and what askers notice of the rest. Beside the same without changes, since a machine with few processors makes
  *  askers wait by itself. */
 export const DNS_UPDATE: Benchmark = {
   name: "dns-update",
-  runs: 3,
+  runs: 2,
   whyNot: () => (Bun.which("dnsperf") === null ? "dnsperf missing" : undefined),
   run: measure,
 };
@@ -30,15 +30,15 @@ async function measure(runs: number): Promise<Measurement[]> {
     for (let run = 0; run < runs; run++) {
       server.stdin.write("one\n");
       visible.push(Number(await line()));
-      quiet.push(await longestWait(queries, port));
+      quiet.push(await waitOfMost(queries, port));
       server.stdin.write("all\n");
-      busy.push(await longestWait(queries, port));
+      busy.push(await waitOfMost(queries, port));
       await line();
     }
     return [
       { name: "dns: one of 1 M names changed, to its answer", ours: summarise(visible), budget: { most: 5 } },
       {
-        name: "dns: longest wait while 1 M names change",
+        name: "dns: wait of 99.9 %, 1 M names changing",
         reference: "the same server, nothing changes",
         ours: summarise(busy),
         theirs: summarise(quiet),
@@ -52,14 +52,14 @@ async function measure(runs: number): Promise<Measurement[]> {
   }
 }
 
-/** The longest wait that dnsperf saw, milliseconds. */
-async function longestWait(queries: string, port: number): Promise<number> {
+/** What 999 of 1000 askers waited at most, milliseconds. The very longest waits are those of a machine that does
+ *  something else, with and without changes. */
+async function waitOfMost(queries: string, port: number): Promise<number> {
   const target = ["-s", "127.0.0.1", "-p", String(port), "-d", queries];
-  const client = Bun.spawn(["dnsperf", ...target, "-l", String(SECONDS), "-Q", String(RATE), "-c", "4", "-T", "1"], {
-    stdio: ["ignore", "pipe", "ignore"],
-  });
+  const load = ["-l", String(SECONDS), "-Q", String(RATE), "-c", "4", "-T", "1"];
+  const client = Bun.spawn(["dnsperf", ...target, ...load, "-v"], { stdio: ["ignore", "pipe", "ignore"] });
   const report = await new Response(client.stdout).text();
-  const longest = /Average Latency \(s\):.*max ([\d.]+)/.exec(report)?.[1];
-  if (longest === undefined || !/Queries lost:\s+0 /.test(report)) throw new Error(`dnsperf: ${report}`);
-  return Number(longest) * 1000;
+  const waits = Array.from(report.matchAll(/^> NOERROR .* ([\d.]+)$/gm), ([, seconds]) => Number(seconds) * 1000);
+  if (waits.length < RATE) throw new Error(`dnsperf measured too little: ${report.slice(-1000)}`);
+  return waits.sort((a, b) => a - b)[Math.floor(waits.length * 0.999)] ?? Number.NaN;
 }

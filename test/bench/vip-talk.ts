@@ -1,7 +1,7 @@
 import { linesOf } from "./lines.ts";
 
-/** A program of the benchmarks of virtual IPs. `serve ADDRESS PORT` echoes until its input ends; `ask` answers each line `connects ADDRESS
- *  PORT COUNT` or `requests ADDRESS PORT COUNT` with the microseconds that one takes. */
+/** A program of the benchmarks of virtual IPs. `serve ADDRESS PORT` echoes until its input ends; `ask` answers each
+ *  line `connects ADDRESS PORT COUNT` or `requests ADDRESS PORT COUNT` with the microseconds that one takes. */
 const [role = "", hostname = "", port = ""] = process.argv.slice(2);
 if (role === "serve") await serve();
 else for await (const line of linesOf(Bun.stdin.stream())) console.log(await answer(line));

@@ -7,7 +7,6 @@ import { CgroupLink } from "../../kernel/bpf-link.ts";
 import { BpfMap } from "../../kernel/bpf-map.ts";
 import { type CgroupHook, closeProgram, loadProgram } from "../../kernel/bpf-program.ts";
 import type { Change, Dataplane } from "../../l4lb/dataplane.ts";
-import { BACKENDS_MAX } from "../../l4lb/dataplanes/check-service.ts";
 import { openSocketDataplane } from "../../l4lb/dataplanes/socket.ts";
 import { MAPS, type MapName, pairKey, slotKey } from "../../l4lb/dataplanes/socket-layout.ts";
 import { socketProgram } from "../../l4lb/dataplanes/socket-program.ts";
@@ -23,7 +22,7 @@ import {
   testCgroups,
   withExclusiveProgram,
 } from "../support/socket-place.ts";
-import { service } from "../support/vip-services.ts";
+import { service, sorted } from "../support/vip-services.ts";
 
 const SILENCE_MS = 2000;
 
@@ -401,15 +400,21 @@ describe("virtual IPs at the system calls of sockets", function () {
   });
 
   it("an heir makes anew what somebody removed while nobody held it", async () => {
-    const services = [onLoopback("tcp 11.0.0.1:80", [await greet("again")])];
-    for (const pin of ["maps/slots", "maps/services", "maps/members", "links/connect4", "links/release"]) {
+    const services = [
+      onLoopback("tcp 11.0.0.1:80", [await greet("again")]),
+      onLoopback("tcp 11.0.0.1:81", [await greet("other")]),
+    ];
+    const pins = ["state", "slots", "services", "members"].map((name) => `maps/${name}`);
+    for (const pin of [...pins, "links/connect4", "links/release"]) {
       want(...services);
       plane.close();
       rmSync(join(place.pins, pin));
       expect(plane.prepare().made, pin).to.not.deep.equal([]);
+      want(...services.map((each) => ({ ...each, affinity: 1 })));
       want(...services);
-      expect(plane.read(), pin).to.deep.equal(services);
+      expect(sorted(plane.read()), pin).to.deep.equal(services);
       expect(await greetingOf("11.0.0.1"), pin).to.equal("again");
+      expect(await greetingOf("11.0.0.1", 81), pin).to.equal("other");
       expect(plane.prepare().made, pin).to.deep.equal([]);
     }
   });
@@ -446,27 +451,25 @@ describe("virtual IPs at the system calls of sockets", function () {
   });
 
   it("a service that doesn't fit any more is refused by itself and leaves nothing", async () => {
-    const good = onLoopback("tcp 11.0.0.1:80", [await greet("small")]);
-    const backends = Array.from({ length: BACKENDS_MAX }, (_, index) => ({
-      ip: parseIp(`10.0.${index >>> 8}.${index & 255}`),
-      port: 80,
-      weight: 1,
-    }));
-    // One slot more than there is room for, with that of the small service.
-    const count = MAPS.slots.capacity / BACKENDS_MAX;
-    const large = Array.from({ length: count }, (_, index) => ({
-      ...onLoopback(`tcp 11.0.1.${index}:80`, []),
-      backends,
-    }));
+    const { keyBytes, valueBytes, capacity } = MAPS.slots;
+    const count = capacity - 5;
+    const keys = new Uint8Array(count * keyBytes);
+    const view = new DataView(keys.buffer);
+    for (let index = 0; index < count; index++) view.setBigUint64(index * keyBytes, BigInt(index + 1_000_000), true);
+    map("slots").setMany({ keys, values: new Uint8Array(count * valueBytes), count }, (_, error) => {
+      throw error;
+    });
+    const small = onLoopback("tcp 11.0.0.1:80", [await greet("small")]);
+    const large = onLoopback("tcp 11.0.0.2:80", [1, 2, 3, 4, 5, 6]);
     const outcome = plane.apply(
-      [good, ...large].map((each): Change => ({ do: "put", service: each, before: undefined })),
+      [small, large].map((each): Change => ({ do: "put", service: each, before: undefined })),
     );
-    const refused = outcome.filter((error) => error !== undefined);
-    expect(refused.map(({ message }) => message.includes("full"))).to.deep.equal([true]);
     expect(outcome[0]).to.equal(undefined);
+    expect(outcome[1]?.message).to.include("full");
+    expect(plane.read()).to.deep.equal([small]);
     expect(await greetingOf("11.0.0.1")).to.equal("small");
-    want(good);
-    for (const name of ["slots", "members", "services", "addresses"] as const) {
+    expect(map("slots").dump().count).to.equal(count + 1);
+    for (const name of ["members", "services", "addresses"] as const) {
       expect(map(name).dump().count, name).to.equal(1);
     }
   });

@@ -9,6 +9,8 @@ interface Timer {
 export interface FakeClock extends Clock {
   /** Lets `ms` pass: runs every action that falls due, in order, and whatever promises they settle. */
   advance(ms: number): Promise<void>;
+  /** Lets `ms` pass in the middle of an action, as work does. */
+  spend(ms: number): void;
   /** Sets the wall clock without letting time pass, as an operator might. */
   setWallClock(ms: number): void;
   /** Actions not yet run. */
@@ -37,7 +39,10 @@ export function fakeClock(wallMs = 1_800_000_000_000): FakeClock {
         timer.action();
         await settle();
       }
-      monotonic = until;
+      monotonic = Math.max(monotonic, until);
+    },
+    spend(ms) {
+      monotonic += ms;
     },
     setWallClock(ms) {
       wallOffset = ms - monotonic;

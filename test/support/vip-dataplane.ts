@@ -16,6 +16,7 @@ export class MemoryDataplane implements Dataplane {
   readonly refuses = new Set<string>();
 
   onChange: (what: string) => void = () => {};
+  onRead: () => void = () => {};
 
   /** Puts a service there, as an earlier agent, or somebody else, might have. */
   hold(service: Service): void {
@@ -30,6 +31,7 @@ export class MemoryDataplane implements Dataplane {
 
   read(): Service[] {
     this.reads += 1;
+    this.onRead();
     return [...this.services.values()];
   }
 

@@ -11,10 +11,11 @@ import { systemClock } from "../../lib/clock.ts";
 import { ClusterLab } from "./cluster-lab.ts";
 import { eventually } from "./lab.ts";
 import type { SocketPlace } from "./socket-place.ts";
-import type { LoadOrder } from "./vip-load-protocol.ts";
-import { type Load, startLoad } from "./vip-load-start.ts";
+import type { LoadOrder, LoadReport } from "./vip-load-protocol.ts";
+import type { LookupOrder, LookupReport } from "./vip-lookups-protocol.ts";
 import { BACKEND_PORT } from "./vip-network.ts";
 import { type Peer, startPeer } from "./vip-peers.ts";
+import { type RunningProgram, startProgram } from "./vip-program.ts";
 
 /** In which the kernel and the names of every node must follow what happened anywhere, when nothing is promised of the
  *  time, milliseconds. */
@@ -131,6 +132,11 @@ export class VipLab {
     return JSON.parse(await this.cluster.onHost(host, "curl", "-sS", "http://127.0.0.1:62080/v1/vips")) as VipEntry[];
   }
 
+  /** The one of a name, or address, before the first dot or colon of what it is shown as. */
+  async vip(host: number, label: string): Promise<VipEntry | undefined> {
+    return (await this.vips(host)).find(({ vip }) => vip.startsWith(`${label}.`) || vip.startsWith(`${label}:`));
+  }
+
   /** What the daemon of a host says of itself. */
   async status(host: number): Promise<AgentStatus> {
     return (await Bun.file(statusPath(this.cluster.path(host, "run"))).json()) as AgentStatus;
@@ -138,8 +144,7 @@ export class VipLab {
 
   /** The address of a name on a host; undefined when it has none there. */
   async addressOf(host: number, label: string): Promise<string | undefined> {
-    const all = await this.vips(host);
-    return all.find(({ vip }) => vip.startsWith(`${label}.`))?.addresses.find(({ ip }) => !ip.includes(":"))?.ip;
+    return (await this.vip(host, label))?.addresses.find(({ ip }) => !ip.includes(":"))?.ip;
   }
 
   /** Services and their backends with weights, as the kernel of a host has them. */
@@ -170,10 +175,18 @@ export class VipLab {
   }
 
   /** Starts the load program in the namespace of `kernel`, in a control group where one is given. */
-  load(kernel: Kernel, order: LoadOrder, cgroup?: string): Load {
-    const load = startLoad(kernel, order, cgroup);
-    this.#undo.push(() => load.abandon());
-    return load;
+  load(kernel: Kernel, order: LoadOrder, cgroup?: string): RunningProgram<LoadReport> {
+    return this.#begun(startProgram("vip-load.ts", kernel, order, cgroup));
+  }
+
+  /** Starts the look-up program in the namespace of `kernel`. */
+  lookUps(kernel: Kernel, order: LookupOrder): RunningProgram<LookupReport> {
+    return this.#begun(startProgram("vip-lookups.ts", kernel, order));
+  }
+
+  #begun<Report>(program: RunningProgram<Report>): RunningProgram<Report> {
+    this.#undo.push(() => program.abandon());
+    return program;
   }
 
   async clear(): Promise<void> {

@@ -89,6 +89,26 @@ describe("the virtual IPs of a node", () => {
     expect(node.logged.join("")).to.include("foreign change of virtual IPs repaired");
   });
 
+  it("are put back within five seconds again and again, however long a repair takes", async () => {
+    const node = new VipNode([put(task("n2", 2))]);
+    await node.clock.advance(5000);
+    node.dataplane.onChange = () => node.clock.spend(900);
+    for (let times = 1; times <= 3; times++) {
+      node.dataplane.services.clear();
+      await node.clock.advance(6000);
+      expect(node.vips.repairs, `time ${times}`).to.have.length(times);
+    }
+  });
+
+  it("are compared with the kernel more rarely where that takes long, so that it costs little", async () => {
+    const node = new VipNode([put(task("n2", 2))]);
+    node.dataplane.onRead = () => node.clock.spend(1000);
+    await node.clock.advance(30_000);
+    const { reads } = node.dataplane;
+    await node.clock.advance(100_000);
+    expect(node.dataplane.reads - reads).to.be.within(4, 6);
+  });
+
   it("are tried again when the kernel refuses, have no name until then, and say why", async () => {
     const node = new VipNode();
     await node.clock.advance(1000);

@@ -3,9 +3,11 @@ import { type FakeKernel, openFake } from "../../../../kernel/fake.ts";
 import type { FakeFeatures } from "../../../../kernel/fake-state.ts";
 import type { Change, Dataplane } from "../../../../l4lb/dataplane.ts";
 import { openIpvsDataplane } from "../../../../l4lb/dataplanes/ipvs.ts";
+import { openNftablesDataplane } from "../../../../l4lb/dataplanes/nftables.ts";
 import { planServices } from "../../../../l4lb/plan.ts";
 import type { Service } from "../../../../l4lb/service.ts";
 import { formatIp, hostPrefix, parseIp } from "../../../../lib/address.ts";
+import { systemClock } from "../../../../lib/clock.ts";
 import { hasErrno, NetError } from "../../../../lib/error.ts";
 import { service, sorted } from "../../../support/vip-services.ts";
 
@@ -202,6 +204,24 @@ describe("virtual IPs on IPVS in memory", () => {
     kernel.nftables.run([`delete element ${TABLE.join(" ")} vips4 { 11.0.0.1 }`]);
     expect(plane.prepare().made).to.deep.equal(["11.0.0.1 in table inet dcos_l4lb_ipvs"]);
     expect(plane.prepare().made).to.deep.equal([]);
+  });
+
+  it("the device stays while another data plane has routes there, and goes with the last of them", () => {
+    for (const first of ["ipvs", "nftables"] as const) {
+      const { kernel, plane } = open();
+      const other = openNftablesDataplane(kernel, systemClock);
+      const planes = first === "ipvs" ? [plane, other] : [other, plane];
+      for (const each of planes) {
+        each.prepare();
+        expect(want(each, WEB)).to.deep.equal([undefined]);
+      }
+      const [former, present] = planes;
+      former?.remove();
+      expect(present?.prepare().made, first).to.deep.equal([]);
+      expect(present?.read(), first).to.deep.equal([WEB]);
+      present?.remove();
+      expect(kernel.link("minuteman"), first).to.equal(undefined);
+    }
   });
 
   it("removal leaves nothing of ours", () => {
