@@ -141,8 +141,8 @@ export const SCHEMA = {
   mesos_verify: choice(["yes", "no"], "yes", "whether certificates of Mesos are checked; no trusts whoever answers"),
   mesos_token_file: optionalPath("file with the Authorization header for Mesos: token=..., Bearer ...; empty: none"),
   l4lb: choice(
-    ["off", "auto", "nftables", "socket", "ipvs"],
-    "off",
+    ["auto", "nftables", "socket", "ipvs", "off"],
+    "auto",
     "virtual IPs on this node: off, or what balances them in the kernel; auto: the best that the kernel has",
   ),
   l4lb_pool: text(
@@ -168,7 +168,7 @@ export const SCHEMA = {
     "/var/run/dcos/cni/l4lb",
     "l4lb ipvs: where the CNI plugin dcos-l4lb names containers that carry virtual IPs themselves",
   ),
-  dns: choice(["off", "on"], "off", "answer names of tasks and virtual IPs on this node"),
+  dns: choice(["on", "off"], "on", "answer names of tasks and virtual IPs on this node"),
   dns_addresses: text(
     "198.51.100.1,198.51.100.2,198.51.100.3,fd01:d::c633:6401",
     "addresses of the DNS server that the agent gives this node, on dns_device",

@@ -31,6 +31,8 @@ function* warningsOf(state: ApiState, conflicts: number): Generator<string> {
   if (conflicts > 0) yield `${conflicts} kernel objects of others stand in the way: see \`dcos-net status\``;
   const problem = master()?.problem;
   if (problem !== undefined) yield `leadership of the overlay: ${problem}`;
+  const vips = state.vips()?.problem();
+  if (vips !== undefined) yield `virtual IPs: ${vips}`;
   for (const source of sources()) if (source.problem !== undefined) yield `source ${source.name}: ${source.problem}`;
   const { waiting = [], problems = [], forwarding } = state.dns()?.report() ?? {};
   if (waiting.length > 0) yield `DNS can't listen yet on ${waiting.join(", ")}`;

@@ -3,6 +3,7 @@ import type { MesosDnsConfig } from "../../dns/mesos/config.ts";
 import type { FactView } from "../../facts/view.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import { formatIp, parseIp } from "../../lib/address.ts";
+import { systemClock } from "../../lib/clock.ts";
 import type { Files } from "../../lib/files.ts";
 import type { Log } from "../../lib/log.ts";
 import type { Cluster } from "../../overlay/cluster.ts";
@@ -78,27 +79,43 @@ function running(
   mesosDns?.start();
   if (mesosDns === undefined) mesosNamed.resolve();
   const runDir = config.run_dir;
+  const ending = Promise.withResolvers<void>();
+  let hasEnded = false;
   return {
     dns,
     update: (cluster) => tasks?.show(cluster),
     async begin(named) {
       const other = lingering(files, runDir);
       const all = Promise.all([named, tasks?.ready, mesosNamed.promise]);
-      if (other !== undefined) await Promise.race([all, Bun.sleep(NAMED_MS)]);
+      if (other !== undefined) await within(NAMED_MS, Promise.race([all, ending.promise]));
+      if (hasEnded) return;
       dns.listen();
       if (other === undefined) return;
-      for (const end = performance.now() + NAMED_MS; !dns.isListening() && performance.now() < end; ) {
+      for (const end = performance.now() + NAMED_MS; !hasEnded && !dns.isListening() && performance.now() < end; ) {
         await Bun.sleep(LOOK_MS);
       }
-      endLingering(files, runDir);
+      if (!hasEnded) endLingering(files, runDir);
     },
     async stop(leaving) {
+      hasEnded = true;
+      ending.resolve();
       await mesosDns?.stop();
       await tasks?.stop();
-      if (!leaving) await startLinger({ handover: dns.handover(), zones: dns.names.zones, runDir, files, log });
+      // An agent that ends before it has begun to answer leaves that to the process that stands in already.
+      const isAnswering = lingering(files, runDir) === undefined || dns.isListening();
+      if (leaving) endLingering(files, runDir);
+      else if (isAnswering) await startLinger({ handover: dns.handover(), zones: dns.names.zones, runDir, files, log });
       await dns.stop();
     },
   };
+}
+
+/** Waits for `work`, but not longer than this; nothing is left waiting. */
+async function within(limitMs: number, work: Promise<unknown>): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const cancel = systemClock.schedule(limitMs, resolve);
+  await Promise.race([work, promise]);
+  cancel();
 }
 
 function startedAt(): number {

@@ -123,7 +123,7 @@ class Starter implements RunningVips {
       name: (names) => tellDns(dns, names),
       onSettled: () => {
         this.#named.resolve();
-        removeOthers(config, kernel, this.#used, kind, log);
+        return removeOthers(config, kernel, this.#used, kind, log);
       },
       onChange: () => this.#onChange(),
       clock: systemClock,
@@ -132,14 +132,16 @@ class Starter implements RunningVips {
   }
 }
 
+/** True when there was something to remove. */
 function removeOthers(
   config: Config,
   kernel: Kernel,
   used: UsedDataplanes,
   kept: DataplaneKind | undefined,
   log: Log,
-): void {
-  for (const kind of used.others(kept)) {
+): boolean {
+  const others = used.others(kept);
+  for (const kind of others) {
     try {
       const other = openersOf(config).get(kind)?.(kernel);
       other?.remove();
@@ -150,6 +152,7 @@ function removeOthers(
       log.error("former data plane of virtual IPs not removed", { dataplane: kind, problem: messageOf(error) });
     }
   }
+  return others.length > 0;
 }
 
 function publish({ member: { publisher } }: ClusterMode, words: readonly ClaimWord[], log: Log): void {

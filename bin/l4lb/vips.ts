@@ -26,7 +26,7 @@ const TICK_MS = 250;
 /** Time from the end of one comparison with the kernel to the next, milliseconds: below the 5 s in which what somebody
  *  else changes must be repaired. Where a comparison that finds nothing to do takes long, because there are very many
  *  services, it is so many times as long as that, so that comparing costs a twentieth of a processor at most. */
-const REPAIR_MS = 4000;
+const REPAIR_MS = 2000;
 const GAP_PER_PASS = 20;
 const LEAST_GAP_MS = 200;
 const FIRST_RETRY_MS = 500;
@@ -49,8 +49,9 @@ export interface VipsOptions {
   readonly publish: (words: readonly ClaimWord[]) => void;
   /** Hands names to DNS. */
   readonly name: (names: readonly PublishedName[]) => void;
-  /** Called after the first good comparison with a complete view. */
-  readonly onSettled: () => void;
+  /** Called after the first good comparison with a complete view; true when it has taken something out of the kernel
+   *  that services may share. */
+  readonly onSettled: () => boolean;
   /** Told when something of the report may be different. */
   readonly onChange: () => void;
   readonly clock: Clock;
@@ -244,15 +245,16 @@ export class Vips {
     if (error !== undefined) throw error;
     this.#failure = undefined;
     this.#plan(repaired.length === 0 && this.metrics.changes === changes);
-    if (complete && !this.#isSettled) this.#settled();
+    if (complete && !this.#isSettled) this.#settled(wanted);
     this.#options.onChange();
   }
 
-  #settled(): void {
+  #settled(wanted: ReadonlyMap<string, Service>): void {
     const { onSettled, log, chosen } = this.#options;
     this.#isSettled = true;
     log.info("virtual IPs in the kernel", { dataplane: chosen.dataplane.kind, services: this.table.rows.size });
-    onSettled();
+    // Data planes share the device of the addresses, which goes with the former one, so that it is looked at once more.
+    if (onSettled()) this.keeper.reconcile(wanted, true);
   }
 
   /** `wasIdle`: the pass only compared. One that put things right says nothing of how long the next will take. */

@@ -8,6 +8,8 @@ export interface Changed {
   readonly key: ServiceKey;
   readonly before: Service | undefined;
   readonly after: Service | undefined;
+  /** There was something of it, but nobody knows what it had been: its affinity can have been any. */
+  readonly damaged: boolean;
 }
 
 /** What is still to be done for services that have changed: their clients and connections at backends that went are to
@@ -18,7 +20,10 @@ export class OwedEndings {
 
   add(owner: string, change: Changed): void {
     const earlier = this.#changes.get(owner);
-    this.#changes.set(owner, earlier === undefined ? change : { ...change, before: earlier.before });
+    this.#changes.set(
+      owner,
+      earlier === undefined ? change : { ...change, before: earlier.before, damaged: earlier.damaged },
+    );
   }
 
   /** Throws the kernel's refusal; then all is still owed. */

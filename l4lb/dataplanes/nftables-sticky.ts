@@ -1,5 +1,6 @@
 import type { Kernel } from "../../kernel/kernel.ts";
 import type { NftRawElement } from "../../kernel/nftables.ts";
+import type { Family } from "../../lib/address.ts";
 import { hasErrno } from "../../lib/error.ts";
 import type { Service } from "../service.ts";
 import { digitsOf, ownerKey, targetDigits } from "./nftables-elements.ts";
@@ -12,16 +13,31 @@ type Takers = ReadonlySet<string>;
 /** Makes the kernel forget which backend a client had, where that backend takes no connections any more. Costs a
  *  reading of the clients of all services with the same affinity, and only when such a backend is among the
  *  changes. */
-export function forgetClients(kernel: Kernel, changes: readonly Pick<Changed, "before" | "after">[]): void {
+export function forgetClients(kernel: Kernel, changes: readonly Changed[]): void {
   const maps = new Map<string, Map<string, Takers>>();
-  for (const { before, after } of changes) {
-    if (before === undefined || before.affinity === 0 || !loses(before, after)) continue;
-    const map = `sticky${before.ip.family}_${before.affinity}`;
+  const note = (map: string, { key, after }: Changed): void => {
     const services = maps.get(map) ?? new Map<string, Takers>();
-    services.set(ownerKey(before), after?.affinity === before.affinity ? takers(after) : new Set());
+    const stays = after !== undefined && map === stickyMap(after.ip.family, after.affinity);
+    services.set(ownerKey(key), stays ? takers(after) : new Set());
     maps.set(map, services);
+  };
+  const all = changes.some(({ damaged }) => damaged) ? stickyMaps(kernel) : [];
+  for (const change of changes) {
+    const { key, before, after, damaged } = change;
+    if (damaged) for (const map of all) if (map.startsWith(`sticky${key.ip.family}_`)) note(map, change);
+    if (before !== undefined && before.affinity > 0 && loses(before, after)) {
+      note(stickyMap(before.ip.family, before.affinity), change);
+    }
   }
   for (const [map, services] of maps) forgetIn(kernel, map, services);
+}
+
+function stickyMap(family: Family, seconds: number): string {
+  return `sticky${family}_${seconds}`;
+}
+
+function stickyMaps(kernel: Kernel): string[] {
+  return (kernel.nftables.outline("inet", L4LB_TABLE)?.sets ?? []).filter((set) => set.startsWith("sticky"));
 }
 
 function loses(before: Service, after: Service | undefined): boolean {

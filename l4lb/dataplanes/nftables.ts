@@ -34,6 +34,8 @@ interface Step {
   readonly change: Change;
   /** What the kernel has of the service, when it has it whole. */
   readonly before: Service | undefined;
+  /** The kernel has something of it, but not whole. */
+  readonly damaged: boolean;
   readonly remove: readonly Placed[];
   readonly add: readonly Placed[];
 }
@@ -179,7 +181,8 @@ class NftablesDataplane implements Dataplane {
       const owner = ownerKey(keyOf(change));
       const present = state.elements(owner);
       const wanted = change.do === "put" ? elementsOf(change.service) : [];
-      return [{ index, change, before: state.whole.get(owner), ...difference(present, wanted) }];
+      const damaged = state.damaged.has(owner);
+      return [{ index, change, before: state.whole.get(owner), damaged, ...difference(present, wanted) }];
     });
   }
 
@@ -234,9 +237,10 @@ class NftablesDataplane implements Dataplane {
       indexes,
       attempt(() => this.#settleAddresses(done, fail)),
     );
-    for (const { change, before } of done) {
+    for (const { change, before, damaged } of done) {
       const key = keyOf(change);
-      this.#owed.add(ownerKey(key), { key, before, after: change.do === "put" ? change.service : undefined });
+      const after = change.do === "put" ? change.service : undefined;
+      this.#owed.add(ownerKey(key), { key, before, after, damaged });
     }
     fail(
       indexes,

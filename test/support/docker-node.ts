@@ -241,6 +241,7 @@ function agentCommand(node: string, docker: "on" | "off", prefix: string): strin
     DCOS_NET_CNI_DIR: `/run/cni-${node}`,
     DCOS_NET_DATA_DIR: `/var/lib/leases-${node}`,
     DCOS_NET_DOCKER: docker,
+    DCOS_NET_DNS: "off",
     DCOS_NET_DOCKER_SOCKET: ENGINE_SOCKET,
   };
   const env = Object.entries(settings).map(([key, value]) => `${key}=${value}`);

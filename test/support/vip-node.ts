@@ -46,6 +46,7 @@ export class VipNode {
       },
       onSettled: () => {
         this.settled += 1;
+        return false;
       },
       onChange: () => {},
       log: jsonLog(

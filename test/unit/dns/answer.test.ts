@@ -89,7 +89,8 @@ describe("an answer", () => {
     expect(ask(zones, "out.x.thisdcos.directory", "A").answers?.length).to.equal(1);
   });
 
-  it("of 5,000 instances is whole over TCP, and cut with TC over UDP, within what the asker takes", () => {
+  it("of 5,000 instances is whole over TCP, and cut with TC over UDP, within what the asker takes", function () {
+    this.timeout(20_000);
     const zones = withTasks(5000);
     const whole = ask(zones, NAME, "A", { tcp: true });
     // What header and question leave of 65,535 bytes has room for so many records of 16 bytes.

@@ -41,7 +41,9 @@ function take(book: AddressBook, step: Step): void {
   else book[step.do](step.name);
 }
 
-describe("the address book", () => {
+describe("the address book", function () {
+  this.timeout(20_000);
+
   it("gives a name the address of its hash until somebody claims another for it", () => {
     const book = new AddressBook(POOL);
     book.want("a");

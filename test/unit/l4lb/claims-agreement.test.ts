@@ -196,7 +196,9 @@ function play(world: World, events: readonly Event[], before: Map<number, Map<st
   return after;
 }
 
-describe("the addresses of names in a cluster", () => {
+describe("the addresses of names in a cluster", function () {
+  this.timeout(30_000);
+
   it("are the same on all nodes that hear each other, different for different names, and stay", () => {
     fc.assert(
       fc.property(history, (stages) => {

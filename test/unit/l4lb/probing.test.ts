@@ -65,7 +65,9 @@ class Trial {
   }
 }
 
-describe("probing", () => {
+describe("probing", function () {
+  this.timeout(20_000);
+
   it("gives each name, in their order, the first free address from its hash on, whatever happened before", () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {

@@ -268,7 +268,35 @@ const anyChange: fc.Arbitrary<FactChange> = fc.oneof(
     .map(({ owner, verdict }) => judge(owner, verdict)),
 );
 
-describe("the table of virtual IPs, whatever happens", () => {
+describe("the table of many virtual IPs", function () {
+  this.timeout(20_000);
+
+  it("reads no other task when one of 10,000 changes", () => {
+    const reads = new Set<string>();
+    const watched = (fact: Fact): Fact =>
+      new Proxy(fact, {
+        get(target, name, receiver) {
+          reads.add(target.key);
+          return Reflect.get(target, name, receiver);
+        },
+      });
+    const one = (number: number, said: Partial<Task> = {}): Fact =>
+      watched(
+        task("n2", number % 250, { id: `t${number}`, ports: [port({ vips: [`11.0.0.1:${number + 1}`] })], ...said }),
+      );
+    const bench = new Bench(Array.from({ length: 10_000 }, (_, number) => put(one(number))));
+    expect([reads.size, bench.table.rows.size]).to.deep.equal([10_000, 10_000]);
+    const changed = one(77, { state: "killing" });
+    reads.clear();
+    bench.say(put(changed));
+    expect([...reads]).to.deep.equal([changed.key]);
+    expect([...(bench.last?.services.keys() ?? [])]).to.deep.equal(["tcp 11.0.0.1:78"]);
+  });
+});
+
+describe("the table of virtual IPs, whatever happens", function () {
+  this.timeout(20_000);
+
   it("is what a new one computes from all there is, and tells of every change", () => {
     fc.assert(
       fc.property(fc.array(fc.array(anyChange, { maxLength: 4 }), { maxLength: 25 }), (batches) => {

@@ -79,6 +79,36 @@ describe("the nftables data plane when the kernel refuses", function () {
     expect(kernel.conntrack.list(4)).to.deep.equal([]);
   });
 
+  it("forgets clients of a backend that went, also when what the service had been is damaged", () => {
+    const kernel = openFake();
+    const plane = open(kernel);
+    const sticky = (client: string, backend: string) => ({
+      key: `${client}0b0000010600000000500000`,
+      data: `${backend}1f900000`,
+    });
+    const left = () => (kernel.nftables.rawElements(...TABLE, "sticky4_300") ?? []).map(({ key }) => key.slice(0, 8));
+    const both = service("tcp 11.0.0.1:80", ["10.0.0.1", "10.0.0.2"], { affinity: 300 });
+    const one = service("tcp 11.0.0.1:80", ["10.0.0.2"], { affinity: 300 });
+    const elements = [sticky("0a090901", "0a000001"), sticky("0a090902", "0a000002")];
+    const note = () =>
+      kernel.nftables.changeElements(...TABLE, [
+        { do: "create", set: "sticky4_300", elements: elements.filter(({ key }) => !left().includes(key.slice(0, 8))) },
+      ]);
+    settle(plane, [both]);
+    note();
+    settle(plane, [one]);
+    expect(left()).to.deep.equal(["0a090902"]);
+    settle(plane, [both]);
+    note();
+    const [named] = kernel.nftables.rawElements(...TABLE, "services4") ?? [];
+    if (named === undefined) throw new Error("no service");
+    kernel.nftables.changeElements(...TABLE, [{ do: "delete", set: "services4", elements: [named] }]);
+    settle(plane, [one]);
+    expect(left(), "after damage").to.deep.equal(["0a090902"]);
+    settle(plane, []);
+    expect(left()).to.deep.equal([]);
+  });
+
   it("tries once more from what is there, so that one refusal by chance goes unnoticed", () => {
     const kernel = openFake();
     const plane = open(kernel);
