@@ -29,7 +29,7 @@ const BACKENDS = 3;
 const TASKS_OF_FILE = 3000;
 const LIMIT_MS = 120_000;
 /** For the agent to come to rest before the first change. */
-const REST_MS = 5000;
+const REST_MS = 15_000;
 /** Between two changes. */
 const PAUSE_MS = 20;
 const LOOK_MS = 0.5;
