@@ -223,6 +223,8 @@ function describeSubject(subject: Subject): string {
       return "the fixed names";
     case "cluster":
       return "the nodes of the cluster";
+    case "node":
+      return `node ${subject.node.name}`;
     case "task":
       return `task ${subject.task.name} of ${subject.task.framework.name}, ${subject.task.id}`;
     case "vip":

@@ -57,8 +57,8 @@ export interface SourceReport {
   readonly problem: string | undefined;
 }
 
-/** Time between two looks through all that this node says, when sources tell of changes only, milliseconds: a look costs
- *  as much as there are tasks. */
+/** Time between two looks through all that this node says, when sources tell of changes only, milliseconds: a look
+ *  costs as much as there are tasks. */
 const FORGET_GAP_MS = 5000;
 
 /** The task sources of this node, publishing what they see. */
