@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { runInUml } from "../support/uml.ts";
 import { IPVS_CASES, IPVS_LISTED, type IpvsRecordings } from "./ipvs-cases.ts";
+import { datagramsIn } from "./strace.ts";
 
 /** Records anew what `ipvsadm` sends to the kernel for each case: `bun test/golden/record-ipvs.ts`, with strace and
  *  user-mode-linux installed. With the word `inside` it is the part that runs in user-mode Linux and prints. */
@@ -14,18 +15,6 @@ const IPVS_ANSWERS = new Set([1, 5]);
 function run(command: readonly string[]): { readonly stdout: string; readonly stderr: string } {
   const { stdout, stderr } = Bun.spawnSync([...command], { timeout: 20_000 });
   return { stdout: stdout.toString(), stderr: stderr.toString() };
-}
-
-/** Datagrams out of strace's dumps: lines such as ` | 00000  68 00 … 06  4c 14 …  h...L. |`. */
-function datagramsIn(trace: string): string[] {
-  const datagrams: string[] = [];
-  for (const line of trace.split("\n")) {
-    const dump = /^ \| ([0-9a-f]{5}) {2}((?:[0-9a-f]{2} {1,2}){1,16})/.exec(line);
-    if (dump === null) continue;
-    if (dump[1] === "00000") datagrams.push("");
-    datagrams.push((datagrams.pop() ?? "") + (dump[2] ?? "").replaceAll(" ", ""));
-  }
-  return datagrams;
 }
 
 function recordCase(command: string): { readonly command: string; readonly hex: string } {

@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { CASES, type Recording, type Recordings, SETUP } from "./cases.ts";
 import { QUESTIONS, type Question, REPLY_SETUP, type Replies } from "./questions.ts";
+import { datagramsIn } from "./strace.ts";
 
 /** Records anew what `ip` and `bridge` send to the kernel for each case, and what the kernel answers to each
  *  question, in namespaces of their own: `bun test/golden/record.ts` as root, with strace installed. Whether the
@@ -21,18 +22,6 @@ function must(command: readonly string[]): string {
   const { stdout, stderr, success } = run(command);
   if (!success) throw new Error(`${command.join(" ")}: ${stderr}`);
   return stdout;
-}
-
-/** Datagrams out of strace's dumps: lines such as ` | 00000  68 00 … 06  4c 14 …  h...L. |`. */
-function datagramsIn(trace: string): string[] {
-  const datagrams: string[] = [];
-  for (const line of trace.split("\n")) {
-    const dump = /^ \| ([0-9a-f]{5}) {2}((?:[0-9a-f]{2} {1,2}){1,16})/.exec(line);
-    if (dump === null) continue;
-    if (dump[1] === "00000") datagrams.push("");
-    datagrams.push((datagrams.pop() ?? "") + (dump[2] ?? "").replaceAll(" ", ""));
-  }
-  return datagrams;
 }
 
 /** Number of a message's type; rtnetlink numbers its messages in fours: new, delete, get, set. */

@@ -8,6 +8,7 @@ import { openIpvsDataplane } from "../../l4lb/dataplanes/ipvs.ts";
 import { planServices } from "../../l4lb/plan.ts";
 import type { Service } from "../../l4lb/service.ts";
 import { callPlugin } from "../support/cni-host.ts";
+import { Namespaces } from "../support/namespaces.ts";
 import { ADDRESS, BACKEND_PORT, openVipNetwork, type VipNetwork } from "../support/vip-network.ts";
 import { type Peer, startPeer } from "../support/vip-peers.ts";
 import { service } from "../support/vip-services.ts";
@@ -80,16 +81,9 @@ describe("a container that carries virtual IPs itself", function () {
 
   /** A namespace without any link to the container's. */
   function openElsewhere() {
-    const path = "/run/netns/elsewhere";
-    machine.createNetns(path);
-    undo.push(() => machine.deleteNetns(path));
-    const netns = machine.openNetns(path);
-    if (netns === undefined) throw new Error(`no namespace at ${path}`);
-    const kernel = machine.within(netns);
-    undo.push(() => {
-      kernel.close();
-      netns.close();
-    });
+    const namespaces = new Namespaces(machine, "/run/netns");
+    undo.push(() => namespaces.close());
+    const { kernel } = namespaces.open("elsewhere");
     kernel.apply([{ do: "link.set", dev: "lo", set: { up: true } }]);
     return { kernel };
   }

@@ -1,6 +1,10 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect } from "chai";
 import { describeOperation } from "../../kernel/encode.ts";
 import type { Kernel, Operation, Route } from "../../kernel/kernel.ts";
+import { openLinux } from "../../kernel/linux.ts";
 import { formatIp, formatPrefix, type Ip, type Prefix } from "../../lib/address.ts";
 import { NetError } from "../../lib/error.ts";
 import { type Machine, type Namespace, Namespaces } from "../support/namespaces.ts";
@@ -33,6 +37,21 @@ export function openFixture<Inner extends Kernel>(
   };
   const { kernel, path } = another();
   return { kernel, machine, path, another, sendUdp: (port) => sendUdp(kernel, port), close: () => namespaces.close() };
+}
+
+/** An empty namespace of this machine's kernel, for suites that need nothing else. */
+export function openRealFixture(): Pick<Fixture, "kernel" | "close"> {
+  const folder = mkdtempSync(join(tmpdir(), "dcos-net-fixture-"));
+  const machine = openLinux();
+  const { kernel, close } = openFixture(machine, folder, () => {});
+  return {
+    kernel,
+    close: () => {
+      close();
+      machine.close();
+      rmSync(folder, { recursive: true });
+    },
+  };
 }
 
 /** Carries out the operation and expects this refusal: the errno, the words of the operation, and nothing changed. */

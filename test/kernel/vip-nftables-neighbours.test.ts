@@ -8,6 +8,7 @@ import { parsePrefix } from "../../lib/address.ts";
 import { systemClock } from "../../lib/clock.ts";
 import type { Overlay } from "../../overlay/cluster.ts";
 import { isolationCommands } from "../../overlay/isolation.ts";
+import { needsRoot } from "../support/needs-root.ts";
 import { ADDRESS, BACKEND_PORT, openVipNetwork, type VipNetwork } from "../support/vip-network.ts";
 import { type Peer, startPeer } from "../support/vip-peers.ts";
 import { service } from "../support/vip-services.ts";
@@ -31,11 +32,7 @@ describe("virtual IPs on nftables beside other tables of ours", function () {
     plane.close();
   };
 
-  before(function () {
-    if (process.getuid?.() === 0) return;
-    console.log("      skipped: making network namespaces needs root");
-    this.skip();
-  });
+  before(needsRoot);
   beforeEach(() => {
     network = openVipNetwork();
   });

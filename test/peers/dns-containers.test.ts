@@ -4,6 +4,7 @@ import { EXECUTABLE, eventually } from "../support/lab.ts";
 import { ROOTFS_TAR, writeImage } from "../support/peer-image.ts";
 import { Machine, NODE } from "../support/peer-machine.ts";
 import { describePeer, PLUGINS } from "../support/peer-needs.ts";
+import { configurePodman } from "../support/peer-podman.ts";
 
 /** The machine's own uplink has the first of the usual addresses. */
 const SERVER = "198.51.100.3";
@@ -34,29 +35,11 @@ async function resolves(inside: (...command: string[]) => Promise<string>): Prom
 
 describePeer("names in a podman container", { programs: ["podman", "runc", "busybox", "dig"] }, function () {
   this.timeout(60_000);
-  const CONF = `[containers]
-default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
-[network]
-network_backend = "cni"
-cni_plugin_dirs = ["/opt/cni/bin"]
-network_config_dir = "/etc/cni/net.d"
-[engine]
-cgroup_manager = "cgroupfs"
-events_logger = "file"
-runtime = "runc"
-`;
-  const STORAGE = `[storage]
-driver = "vfs"
-graphroot = "/var/lib/containers/storage"
-runroot = "/run/containers/storage"
-`;
   let machine: Machine;
 
   before(async () => {
     machine = await Machine.start(PLUGINS);
-    await machine.write("/etc/containers/containers.conf", CONF);
-    await machine.write("/etc/containers/storage.conf", STORAGE);
-    await machine.write("/etc/containers/policy.json", '{"default":[{"type":"insecureAcceptAnything"}]}');
+    await configurePodman(machine);
     const config = await machine.must([EXECUTABLE, "cni", "config", "podman", "--name", "peer"]);
     await machine.write("/etc/cni/net.d/87-peer.conflist", config);
     await writeImage(machine);

@@ -2,36 +2,14 @@ import { nameServer, ROOTFS_TAR, writeImage } from "../support/peer-image.ts";
 import { Machine } from "../support/peer-machine.ts";
 import { describePeer, PLUGINS } from "../support/peer-needs.ts";
 import { networkCases } from "../support/peer-networks.ts";
+import { configurePodman } from "../support/peer-podman.ts";
 import { type Container, PORTS, type Runtime, runtimeCases } from "../support/peer-runtime.ts";
 
 const IMAGE = "localhost/peer:1";
 
-// The limits are named because podman otherwise asks for higher ones than a caller without CAP_SYS_RESOURCE may set.
-const CONTAINERS_CONF = `
-[containers]
-default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
-[network]
-network_backend = "cni"
-cni_plugin_dirs = ["/opt/cni/bin"]
-network_config_dir = "/etc/cni/net.d"
-[engine]
-cgroup_manager = "cgroupfs"
-events_logger = "file"
-runtime = "runc"
-`;
-
-const STORAGE_CONF = `
-[storage]
-driver = "vfs"
-graphroot = "/var/lib/containers/storage"
-runroot = "/run/containers/storage"
-`;
-
 async function openPodman(conflist: string): Promise<Runtime> {
   const machine = await Machine.start(PLUGINS);
-  await machine.write("/etc/containers/containers.conf", CONTAINERS_CONF);
-  await machine.write("/etc/containers/storage.conf", STORAGE_CONF);
-  await machine.write("/etc/containers/policy.json", '{"default":[{"type":"insecureAcceptAnything"}]}');
+  await configurePodman(machine);
   await machine.write("/etc/cni/net.d/peer.conflist", conflist);
   await writeImage(machine);
   await podman(machine, ["import", "--quiet", ROOTFS_TAR, IMAGE]);

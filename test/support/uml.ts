@@ -45,7 +45,7 @@ export async function runInUml({ command, record = "/dev/null", onLine }: UmlCom
     "con1=null,fd:3",
     `init=${INIT}`,
     `TREE=${ROOT}`,
-    `COMMAND="${command.map(quoted).join(" ")}"`,
+    `COMMAND="${command.map(inTree).map(quoted).join(" ")}"`,
   ];
   const child = Bun.spawn([...DIES_WITH_US, UML, ...words], { stdio: ["ignore", "pipe", "inherit", recorder] });
   try {
@@ -77,6 +77,11 @@ async function statusOf(output: ReadableStream<Uint8Array>, onLine: (line: strin
     }
   }
   throw new Error(`user-mode Linux ended before its command: ${[...boot, rest].slice(-20).join("\n")}`);
+}
+
+/** A path of the tree as it is inside, where the tree is somewhere else. */
+function inTree(word: string): string {
+  return word.startsWith(`${ROOT}/`) ? word.slice(ROOT.length + 1) : word;
 }
 
 /** A word for the shell inside; the kernel's command line can't carry double quotes. */

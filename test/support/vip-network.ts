@@ -5,6 +5,7 @@ import type { Kernel, Netns, Operation } from "../../kernel/kernel.ts";
 import { openLinux } from "../../kernel/linux.ts";
 import { parseIp, parsePrefix } from "../../lib/address.ts";
 import { eventually } from "../kernel/fixture.ts";
+import { Namespaces } from "./namespaces.ts";
 
 /** A node with two containers on its bridge, and a machine behind it with the other backends. The node has no default
  *  route: whatever leads to a virtual IP is the data plane's.
@@ -36,21 +37,14 @@ export const BACKEND_PORT = 8080;
 export function openVipNetwork(): VipNetwork {
   const folder = mkdtempSync(join(tmpdir(), "dcos-net-vip-"));
   const machine = openLinux();
-  const undo: (() => void)[] = [() => rmSync(folder, { recursive: true }), () => machine.close()];
+  const namespaces = new Namespaces(machine, folder);
   const close = (): void => {
-    for (const step of undo.reverse()) step();
+    namespaces.close();
+    machine.close();
+    rmSync(folder, { recursive: true });
   };
   const space = (name: string): { readonly kernel: Kernel; readonly netns: Netns } => {
-    const path = `${folder}/${name}`;
-    machine.createNetns(path);
-    undo.push(() => machine.deleteNetns(path));
-    const netns = machine.openNetns(path);
-    if (netns === undefined) throw new Error(`no namespace at ${path}`);
-    const kernel = machine.within(netns);
-    undo.push(() => {
-      kernel.close();
-      netns.close();
-    });
+    const { kernel, netns } = namespaces.open(name);
     // Duplicate address detection would keep link-local addresses, and with them all of IPv6, waiting for a second.
     kernel.setSysctl("net/ipv6/conf/default/accept_dad", "0");
     kernel.apply([{ do: "link.set", dev: "lo", set: { up: true } }]);
@@ -90,11 +84,18 @@ function build(node: Kernel, ends: Readonly<Record<"vclient" | "vjob" | "vfar", 
     ...addresses("vfar", ["10.88.0.1/24", "fd88::1/64"]),
   ]);
   // Bridged packets would pass the firewall too, which hides a neighbour's answer that misses the node.
-  for (const path of ["net/bridge/bridge-nf-call-iptables", "net/bridge/bridge-nf-call-ip6tables"]) {
-    if (node.sysctl(path) !== undefined) node.setSysctl(path, "0");
-  }
+  setBridgedFirewall(node, false);
   node.setSysctl("net/ipv4/ip_forward", "1");
   node.setSysctl("net/ipv6/conf/all/forwarding", "1");
+}
+
+/** Whether what the node's bridge carries from one container to another passes the node's firewall, as Docker wants it.
+ *  False when the kernel has no such setting, because br_netfilter isn't there: then nothing bridged passes it. */
+export function setBridgedFirewall(node: Kernel, passes: boolean): boolean {
+  const paths = ["net/bridge/bridge-nf-call-iptables", "net/bridge/bridge-nf-call-ip6tables"];
+  const present = paths.filter((path) => node.sysctl(path) !== undefined);
+  for (const path of present) node.setSysctl(path, passes ? "1" : "0");
+  return present.length === paths.length;
 }
 
 function attach(machine: Kernel, own: readonly string[], gateways: readonly string[]): void {
