@@ -100,6 +100,11 @@ export class Zones implements ZoneLookup {
     }
   }
 
+  /** Every record, in no order. */
+  *records(): Generator<DnsRecord> {
+    for (const node of this.#nodes.values()) yield* node.records();
+  }
+
   #add(record: DnsRecord): void {
     const node = this.#nodes.get(record.name) ?? this.#create(record.name);
     if (!node.add(record)) return;
