@@ -24,7 +24,7 @@ import { addRule, deleteRule, rulesOf } from "./fake-rule.ts";
 import { type Announcement, type FakeFeatures, FakeMachine, FakeStack } from "./fake-state.ts";
 import type { Ipvs } from "./ipvs.ts";
 import { describeIpvs } from "./ipvs-message.ts";
-import type { FdbEntry, Kernel, Link, LinkAddress, Neighbor, Netns, Operation, Route, Rule } from "./kernel.ts";
+import type { FdbEntry, Kernel, Link, LinkAddress, Neighbor, Netns, Operation, Route, Rule, Watch } from "./kernel.ts";
 import type { Nftables } from "./nftables.ts";
 
 /** Where a failure can be put in: an operation, or one of the interface's other ways to change something. */
@@ -252,6 +252,19 @@ export class FakeKernel implements Kernel {
 
   enter<T>(action: () => T): T {
     return action();
+  }
+
+  watchHostRoutes(): Watch {
+    const { stack } = this;
+    let seen = stack.version;
+    return {
+      changed: () => {
+        const before = seen;
+        seen = stack.version;
+        return before !== seen;
+      },
+      close: () => {},
+    };
   }
 
   changed(): boolean {

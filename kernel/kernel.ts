@@ -222,6 +222,13 @@ export interface Netns {
   close(): void;
 }
 
+/** Tells of changes from when it was opened. */
+export interface Watch {
+  /** Something changed since the last call. */
+  changed(): boolean;
+  close(): void;
+}
+
 /** What the rest of the house sees of one network namespace of a Linux kernel: the machine's own (`kernel/linux.ts`) or
  *  one in memory (`kernel/fake.ts`). Everything is synchronous: a request takes microseconds, and a caller that enters
  *  a namespace must leave it in the same step. Failures are NetErrors with the errno name and the kernel's own text. */
@@ -277,6 +284,9 @@ export interface Kernel {
    *  child processes that have to be born there. */
   enter<T>(action: () => T): T;
 
+  /** Watches the link of this name and, on all links, the routes to single addresses: about what else changes nothing
+   *  is told. May tell of a change where there was none. */
+  watchHostRoutes(dev: string): Watch;
   /** Something in links, addresses, routes, rules or neighbours changed since the last call; true on the first call. */
   changed(): boolean;
   close(): void;

@@ -6,8 +6,8 @@ import type { Link, LinkChanges, LinkSpec, Mac, Netns, PortChanges, VethSpec, Vx
 import { type Message, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST } from "./netlink.ts";
 
 /** Message types and constants of linux/rtnetlink.h, linux/if.h, linux/if_link.h and linux/veth.h. */
-const RTM_NEWLINK = 16;
-const RTM_DELLINK = 17;
+export const RTM_NEWLINK = 16;
+export const RTM_DELLINK = 17;
 const RTM_GETLINK = 18;
 const IFF_UP = 0x1;
 const IFF_LOOPBACK = 0x8;

@@ -4,6 +4,7 @@ import { addressDump, decodeAddress } from "./address.ts";
 import type { Conntrack } from "./conntrack.ts";
 import { describeOperation, encodeOperation, type ResolvedLink } from "./encode.ts";
 import { linuxFiles } from "./file.ts";
+import { openHostRouteWatch } from "./host-route-watch.ts";
 import type { Ipvs } from "./ipvs.ts";
 import type {
   FdbEntry,
@@ -16,6 +17,7 @@ import type {
   Operation,
   Route,
   Rule,
+  Watch,
 } from "./kernel.ts";
 import { decodeLink, linkDump, linkGet, type OpenNetns } from "./link.ts";
 import { decodeFdb, decodeNeighbor, fdbDump, neighborDump } from "./neighbor.ts";
@@ -231,6 +233,10 @@ class LinuxKernel implements Kernel {
 
   enter<T>(action: () => T): T {
     return this.home === undefined ? action() : inNetns(this.home, action);
+  }
+
+  watchHostRoutes(dev: string): Watch {
+    return this.enter(() => openHostRouteWatch(dev));
   }
 
   changed(): boolean {

@@ -200,14 +200,14 @@ export class Netlink {
     });
   }
 
-  /** Reads and drops what has arrived on the groups; true when there was anything, or more than the socket could
-   *  hold. */
-  drain(): boolean {
-    for (let any = false; ; any = true) {
+  /** Reads and drops what has arrived on the groups; true when there was any message that `matters`, or more than the
+   *  socket could hold. */
+  drain(matters: (message: Message) => boolean = () => true): boolean {
+    for (let any = false; ; ) {
       const length = trySystemCall("recvfrom", this.descriptor, this.buffer, this.buffer.length, MSG_DONTWAIT, null);
       if (length === -EAGAIN) return any;
-      if (length === -ENOBUFS) continue;
-      if (length < 0) throw errnoError(-length, { tried: "read netlink notifications" });
+      if (length < 0 && length !== -ENOBUFS) throw errnoError(-length, { tried: "read netlink notifications" });
+      any ||= length < 0 || decodeMessages(this.buffer.subarray(0, length)).some(matters);
     }
   }
 

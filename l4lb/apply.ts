@@ -76,6 +76,12 @@ export class VipKeeper {
     return this.#apply(deletesFirst(changes));
   }
 
+  /** True when a comparison with the kernel would find nothing to do, as far as the data plane can tell: the kernel is
+   *  as it was left, and refused nothing. A table of which something is not carried out yet is the caller's to know. */
+  isQuiet(): boolean {
+    return this.#isTakenOver && this.#refused.size === 0 && this.#options.dataplane.isQuiet?.() === true;
+  }
+
   /** Brings up what services need, reads the kernel, and makes what differs from the table as it should be. Throws a
    *  NetError when the kernel can't be read, or when it can't have virtual IPs at all. */
   reconcile(wanted: ReadonlyMap<string, Service>, removing: boolean): VipReport {

@@ -48,6 +48,9 @@ export interface Dataplane {
    *  finds any damage. A service that is there in part (a backend, a rule or an address is missing) is
    *  reported as it is, or left out, so that the plan puts it anew. */
   read(): Service[];
+  /** True when prepare() and read() would find everything as the last calls left it, and nothing else is due: asked
+   *  before a comparison, and cheap however many services there are. Absent where only a comparison can tell. */
+  isQuiet?(): boolean;
   /** Carries out the changes in order, many in one message where possible; cost is that of the changes, not of what is
    *  there. Stops at nothing: one entry for each change, undefined for success. After a failed change the kernel
    *  has the service as before, as wanted, or in part, but never another service's. */

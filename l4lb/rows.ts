@@ -14,6 +14,8 @@ export interface ServiceChange {
 export class Rows {
   readonly #rows = new Map<string, Map<string, VipRow>>();
   readonly #contested = new Set<string>();
+  /** Services of which a row says that something is contradictory. */
+  readonly #troubled = new Set<string>();
   #changes = new Map<string, ServiceChange>();
 
   /** The row that is the service of this name. */
@@ -54,6 +56,13 @@ export class Rows {
     return changes;
   }
 
+  /** What is contradictory in services, in sentences. Costs as much as there is to tell. */
+  *problems(): Generator<string> {
+    for (const service of this.#troubled) {
+      for (const problem of this.get(service)?.problems ?? []) yield `${service}: ${problem}`;
+    }
+  }
+
   /** Rows that are no services because others are, with those, in sentences. */
   *conflicts(): Generator<string> {
     for (const service of this.#contested) {
@@ -74,6 +83,8 @@ export class Rows {
     else this.#rows.set(service, rows);
     if (rows.size > 1) this.#contested.add(service);
     else this.#contested.delete(service);
+    if ([...rows.values()].some(({ problems }) => problems.length > 0)) this.#troubled.add(service);
+    else this.#troubled.delete(service);
   }
 }
 

@@ -65,6 +65,8 @@ export class VipTable {
   readonly #drained = new Drained();
   readonly #own: ReadonlySet<string>;
   readonly #tasks = new Map<string, KnownTask>();
+  /** Keys of the tasks with something wrong in their labels. */
+  readonly #troubled = new Set<string>();
   readonly #vips = new Map<string, KnownVip>();
   /** Virtual IPs by name, in both families. */
   readonly #byName = new Map<string, Set<string>>();
@@ -156,11 +158,14 @@ export class VipTable {
 
   /** What is wrong with labels, by task, and which virtual IPs want the same address and port. */
   *problems(): Generator<string, void, undefined> {
-    for (const { fact, problems } of this.#tasks.values()) {
+    for (const key of this.#troubled) {
+      const task = this.#tasks.get(key);
+      if (task === undefined) continue;
+      const { fact, problems } = task;
       for (const problem of problems) yield `task ${fact.body.id} of ${fact.body.framework.name}: ${problem}`;
     }
     yield* this.rows.conflicts();
-    for (const row of this.rows) for (const problem of row.problems) yield `${serviceName(row.service)}: ${problem}`;
+    yield* this.rows.problems();
   }
 
   /** A task and what its labels come to; undefined for one that has none, or that isn't there. */
@@ -179,6 +184,7 @@ export class VipTable {
     const isOwn = fact.body.agent.addresses.some((address) => this.#own.has(address));
     const declared = declare(fact.body, isOwn, this.#names.families);
     this.#tasks.set(key, { ...declared, fact, lost });
+    if (declared.problems.length > 0) this.#troubled.add(key);
     this.#note(key, fact, now);
     for (const [id, { vip }] of declared.memberships) this.#join(id, vip, key);
   }
@@ -189,6 +195,7 @@ export class VipTable {
     if (!stays) this.#drains.note(key, undefined, 0, 0);
     for (const id of this.#tasks.get(key)?.memberships.keys() ?? []) this.#vips.get(id)?.tasks.delete(key);
     this.#tasks.delete(key);
+    this.#troubled.delete(key);
   }
 
   #join(id: string, vip: Vip, task: string): void {

@@ -86,6 +86,8 @@ export class Vips {
   #failure: string | undefined;
   #repairs: readonly VipRepair[] = [];
   #nextPass: Cancel | undefined;
+  /** A comparison was asked for, however quiet the kernel is. */
+  #isAsked = true;
   #carried: { readonly at: number; readonly counters: readonly ServiceCounters[] } | undefined;
 
   constructor(options: VipsOptions) {
@@ -171,12 +173,13 @@ export class Vips {
     const { dataplane } = this.chosen;
     const { made } = dataplane.prepare();
     const services = new Map(dataplane.read().map((service) => [serviceName(service), service]));
-    this.#loop.request();
+    this.request();
     return { problem: this.#failure, missing: made, services };
   }
 
   /** Asks for a comparison with the kernel. */
   request(): void {
+    this.#isAsked = true;
     this.#loop.request();
   }
 
@@ -210,11 +213,14 @@ export class Vips {
     const names = [...this.#changedNames.values()].map((key) => key.name);
     this.#changedNames.clear();
     name(this.#names.before(names));
-    const refused = this.keeper.change(this.#services, isComplete());
+    const complete = isComplete();
+    const refused = this.keeper.change(this.#services, complete);
     const isNews = this.#services.size > 0;
     this.#services.clear();
     name(this.#names.after(names));
-    if (refused.length > 0) this.#loop.request();
+    // What can't be taken away yet is left to a comparison.
+    if (!complete) this.#isAsked = true;
+    if (refused.length > 0) this.request();
     if (isNews) this.#count(clock.monotonic() - this.#newsAt);
     this.#options.onChange();
   }
@@ -224,7 +230,13 @@ export class Vips {
     this.metrics.longestDelayMs = Math.max(this.metrics.longestDelayMs, delayMs);
   }
 
+  /** Passes that come by themselves compare only where the kernel may not be as it was left. */
   #pass(): void {
+    if (this.#isAsked || this.#failure !== undefined || !this.keeper.isQuiet()) this.#compare();
+    else this.#plan(false);
+  }
+
+  #compare(): void {
     const { name, isComplete, log, clock } = this.#options;
     const { changes } = this.metrics;
     this.#nextPass?.();
@@ -244,6 +256,7 @@ export class Vips {
     const error = refusalError(refused);
     if (error !== undefined) throw error;
     this.#failure = undefined;
+    this.#isAsked = !complete;
     this.#plan(repaired.length === 0 && this.metrics.changes === changes);
     if (complete && !this.#isSettled) this.#settled(wanted);
     this.#options.onChange();
@@ -257,7 +270,8 @@ export class Vips {
     if (onSettled()) this.keeper.reconcile(wanted, true);
   }
 
-  /** `wasIdle`: the pass only compared. One that put things right says nothing of how long the next will take. */
+  /** `wasIdle`: the pass only compared. One that put things right, or merely asked whether anything has changed, says
+   *  nothing of how long the next will take. */
   #plan(wasIdle: boolean): void {
     const gap = wasIdle ? Math.max(REPAIR_MS, GAP_PER_PASS * this.metrics.lastPassMs) : REPAIR_MS;
     this.#nextPass = this.#options.clock.schedule(gap, () => this.#loop.request());
@@ -289,7 +303,7 @@ export class Vips {
       return vip.place.kind === "name" ? [{ name: vip.place.name, family: ip.family }] : [];
     });
     this.#look([...named, ...own.map(claimOf)]);
-    this.#loop.request();
+    this.request();
   }
 
   #look(names: Iterable<NameKey>): void {

@@ -18,6 +18,11 @@ export class OwedEndings {
   /** By the service's key. */
   readonly #changes = new Map<string, Changed>();
 
+  /** Number of services for which something is still to be done. */
+  get size(): number {
+    return this.#changes.size;
+  }
+
   add(owner: string, change: Changed): void {
     const earlier = this.#changes.get(owner);
     this.#changes.set(

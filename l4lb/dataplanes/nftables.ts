@@ -1,4 +1,4 @@
-import type { Kernel } from "../../kernel/kernel.ts";
+import type { Kernel, Watch } from "../../kernel/kernel.ts";
 import type { NftElementsChange, NftRawElement } from "../../kernel/nftables.ts";
 import type { Ip } from "../../lib/address.ts";
 import type { Clock } from "../../lib/clock.ts";
@@ -10,7 +10,14 @@ import { addressElement, addressKey, elementsOf, identity, ownerKey, type Placed
 import { OwedEndings } from "./nftables-owed.ts";
 import { idleAddresses, type NftablesState, readState } from "./nftables-state.ts";
 import { type Growth, growthOf, L4LB_TABLE, TABLE_REMOVAL, tableRepair } from "./nftables-table.ts";
-import { changeVipRoutes, prepareVipDevice, readVipRoutes, removeVipDevice, removeVipRoutes } from "./vip-device.ts";
+import {
+  changeVipRoutes,
+  prepareVipDevice,
+  readVipRoutes,
+  removeVipDevice,
+  removeVipRoutes,
+  VIP_DEVICE,
+} from "./vip-device.ts";
 import { forgetFlows } from "./vip-flows.ts";
 
 /** Elements of one transaction at most: about 2 MB of messages, which the kernel takes in one piece. */
@@ -53,8 +60,12 @@ class NftablesDataplane implements Dataplane {
   #knownAt: number | undefined;
   /** The last generation in which the table was found, or made, whole. */
   #wholeAt: number | undefined;
-  /** Since when addresses have had no service, by the clock's milliseconds. */
-  #left = new Map<string, number>();
+  /** Since when addresses have had no service, by the clock's milliseconds, in this order. */
+  readonly #left = new Map<string, { readonly ip: Ip; readonly since: number }>();
+  /** Tells of changes of the device and its routes. */
+  #watch: Watch | undefined;
+  /** The device's routes may be others than those in `#state`. */
+  #areRoutesDoubtful = true;
   readonly #owed = new OwedEndings();
 
   constructor(
@@ -73,15 +84,23 @@ class NftablesDataplane implements Dataplane {
   }
 
   read(): Service[] {
-    const { nftables } = this.kernel;
-    if (
-      this.#state === undefined ||
-      this.#knownAt !== nftables.generation() ||
-      !hasItsRoutes(this.kernel, this.#state)
-    ) {
-      this.#readAll();
-    }
-    return this.#state?.services() ?? [];
+    const isKnown = this.#state !== undefined && this.#knownAt === this.kernel.nftables.generation();
+    this.#lookAtRoutes();
+    const state = isKnown && this.#hasItsRoutes() ? this.#state : undefined;
+    return (state ?? this.#readAll()).services();
+  }
+
+  isQuiet(): boolean {
+    const generation = this.kernel.nftables.generation();
+    this.#lookAtRoutes();
+    const isSame = this.#knownAt === generation && this.#wholeAt === generation && !this.#areRoutesDoubtful;
+    return (
+      isSame &&
+      this.#state !== undefined &&
+      this.#owed.size === 0 &&
+      this.#overdue().length === 0 &&
+      this.kernel.link(VIP_DEVICE)?.up === true
+    );
   }
 
   apply(changes: readonly Change[]): (Error | undefined)[] {
@@ -121,15 +140,40 @@ class NftablesDataplane implements Dataplane {
     this.#state = undefined;
   }
 
-  /** Nothing is held open besides the kernel, which is the caller's. */
+  /** The kernel is the caller's and stays open. */
   close(): void {
+    this.#watch?.close();
+    this.#watch = undefined;
+    this.#areRoutesDoubtful = true;
     this.#state = undefined;
   }
 
   #readAll(): NftablesState {
     this.#knownAt = this.kernel.nftables.generation();
-    this.#state = readState(this.kernel);
-    return this.#state;
+    this.#lookAtRoutes();
+    const state = readState(this.kernel);
+    this.#state = state;
+    this.#areRoutesDoubtful = false;
+    const since = this.clock.monotonic();
+    const idle = new Map(idleAddresses(state).map((ip) => [addressKey(ip), ip]));
+    for (const key of this.#left.keys()) if (!idle.has(key)) this.#left.delete(key);
+    for (const [key, ip] of idle) if (!this.#left.has(key)) this.#left.set(key, { ip, since });
+    return state;
+  }
+
+  /** Comes before the routes are read, so that no change is missed. */
+  #lookAtRoutes(): void {
+    if (this.#watch === undefined) {
+      this.#watch = this.kernel.watchHostRoutes(VIP_DEVICE);
+      this.#areRoutesDoubtful = true;
+    } else if (this.#watch.changed()) this.#areRoutesDoubtful = true;
+  }
+
+  #hasItsRoutes(): boolean {
+    if (!this.#areRoutesDoubtful) return true;
+    if (this.#state === undefined || !hasItsRoutes(this.kernel, this.#state)) return false;
+    this.#areRoutesDoubtful = false;
+    return true;
   }
 
   /** Makes a transaction, and notes whether nobody else has made one meanwhile. */
@@ -204,6 +248,7 @@ class NftablesDataplane implements Dataplane {
       const key = keyOf(change);
       if (change.do === "put") state.put(ownerKey(key), change.service);
       else state.delete(ownerKey(key), key.ip);
+      this.#noteLeft(state, key.ip);
     }
   }
 
@@ -277,18 +322,24 @@ class NftablesDataplane implements Dataplane {
     for (const ip of known) state.addresses.delete(addressKey(ip));
   }
 
+  #noteLeft(state: NftablesState, ip: Ip): void {
+    const key = addressKey(ip);
+    if (state.isOwned(ip)) this.#left.delete(key);
+    else if (!this.#left.has(key)) this.#left.set(key, { ip, since: this.clock.monotonic() });
+  }
+
   /** Forgets the addresses whose last service went long enough ago. */
   #dropLeft(): void {
     const state = this.#state;
-    if (state === undefined) return;
-    const now = this.clock.monotonic();
-    const idle = idleAddresses(state);
-    const left = new Map(idle.map((ip) => [addressKey(ip), this.#left.get(addressKey(ip)) ?? now]));
-    this.#dropAddresses(
-      state,
-      idle.filter((ip) => now - (left.get(addressKey(ip)) ?? now) >= LINGER_MS),
-    );
-    this.#left = left;
+    const overdue = this.#overdue();
+    if (state === undefined || overdue.length === 0) return;
+    this.#dropAddresses(state, overdue);
+    for (const ip of overdue) this.#left.delete(addressKey(ip));
+  }
+
+  #overdue(): Ip[] {
+    const last = this.clock.monotonic() - LINGER_MS;
+    return [...this.#left.values()].filter(({ since }) => since <= last).map(({ ip }) => ip);
   }
 }
 

@@ -1,4 +1,5 @@
 import { expect } from "chai";
+import { describeOperation } from "../../kernel/encode.ts";
 import type { Kernel, Rule } from "../../kernel/kernel.ts";
 import { formatPrefix, parsePrefix } from "../../lib/address.ts";
 import { type Fixture, refuses, routeText } from "./fixture.ts";
@@ -30,6 +31,29 @@ export function routeCases(current: () => Fixture): void {
     ]);
     return kernel;
   };
+
+  it("a watch tells of the link of its name and of routes to single addresses, once each", () => {
+    const kernel = pair();
+    const watch = kernel.watchHostRoutes("v0");
+    try {
+      expect(watch.changed()).to.equal(false);
+      for (const change of [
+        route("add", "11.0.0.1/32", { dev: "v0" }),
+        route("replace", "11.0.0.1/32", { dev: "v1" }),
+        route("delete", "11.0.0.1/32", { dev: "v1" }),
+        route("add", "fd01:c::1/128", { dev: "v0" }),
+        route("delete", "fd01:c::1/128", { dev: "v0" }),
+        down("v0"),
+        { do: "link.delete", dev: "v0" } as const,
+      ]) {
+        kernel.apply([change]);
+        expect(watch.changed(), describeOperation(change)).to.equal(true);
+        expect(watch.changed(), `again, ${describeOperation(change)}`).to.equal(false);
+      }
+    } finally {
+      watch.close();
+    }
+  });
 
   it("a local route makes an address the host's own, and is listed apart", () => {
     const kernel = pair();

@@ -34,6 +34,7 @@ export function keeps(open: () => Dataplane, node: Kernel, list: () => readonly 
       const damage = list().find((each) => each.what === what);
       expect(damage, what).to.not.equal(undefined);
       damage?.do(node);
+      expect(dataplane.isQuiet?.() ?? false, `quiet, after ${what} was deleted`).to.equal(false);
       const { repaired, refused } = keeper.reconcile(wanted, true);
       expect(refused, what).to.deep.equal([]);
       expect(repaired, `named, after ${what} was deleted`).to.not.deep.equal([]);

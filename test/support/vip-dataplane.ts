@@ -12,6 +12,8 @@ export class MemoryDataplane implements Dataplane {
   reads = 0;
   hasTable = false;
   isRemoved = false;
+  /** What it says when it is asked whether all is as it was left. */
+  quiet = false;
   /** Services whose changes are refused. */
   readonly refuses = new Set<string>();
 
@@ -33,6 +35,10 @@ export class MemoryDataplane implements Dataplane {
     this.reads += 1;
     this.onRead();
     return [...this.services.values()];
+  }
+
+  isQuiet(): boolean {
+    return this.quiet;
   }
 
   apply(changes: readonly Change[]): (Error | undefined)[] {

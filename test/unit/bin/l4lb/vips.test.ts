@@ -109,6 +109,43 @@ describe("the virtual IPs of a node", () => {
     expect(node.dataplane.reads - reads).to.be.within(4, 6);
   });
 
+  it("are not compared while the kernel says that nothing has changed, but when it doesn't or when asked", async () => {
+    const node = new VipNode([put(task("n2", 2))]);
+    node.dataplane.quiet = true;
+    await node.clock.advance(5000);
+    const { reads } = node.dataplane;
+    node.say(put(task("n3", 3)));
+    await node.clock.advance(60_000);
+    expect([node.dataplane.reads - reads, node.dataplane.content()[0]?.split(" ").length]).to.deep.equal([0, 5]);
+    node.vips.request();
+    await node.clock.advance(500);
+    expect(node.dataplane.reads - reads).to.equal(1);
+    node.dataplane.quiet = false;
+    node.dataplane.services.clear();
+    await node.clock.advance(5000);
+    expect(node.vips.repairs.map(({ objects }) => objects)).to.deep.equal([[`service ${APP}`]]);
+  });
+
+  it("are compared after a refusal, and while the view isn't complete, however quiet the kernel is", async () => {
+    const node = new VipNode([put(task("n2", 2)), put(task("n3", 3))]);
+    node.dataplane.quiet = true;
+    await node.clock.advance(5000);
+    node.dataplane.refuses.add(APP);
+    node.say(put(task("n4", 4)));
+    await node.clock.advance(1000);
+    expect(node.vips.failure).to.match(/cannot set up/);
+    node.dataplane.refuses.clear();
+    await node.clock.advance(5000);
+    expect([node.vips.failure, node.dataplane.content()[0]?.split(" ").length]).to.deep.equal([undefined, 6]);
+    node.isComplete = false;
+    node.say(drop(task("n2", 2)));
+    await node.clock.advance(5000);
+    expect(node.dataplane.content()[0]?.split(" ").length).to.equal(6);
+    node.isComplete = true;
+    await node.clock.advance(5000);
+    expect(node.dataplane.content()[0]?.split(" ").length).to.equal(5);
+  });
+
   it("are tried again when the kernel refuses, have no name until then, and say why", async () => {
     const node = new VipNode();
     await node.clock.advance(1000);

@@ -85,6 +85,19 @@ tasks:
     expect(tasksOf('{"tasks":[{"name":"a","addresses":["9.0.1.7"]}]}')[0]?.mode).to.equal("container");
   });
 
+  it("means the same in JSON, quickly read, as in the YAML that JSON is", () => {
+    const text =
+      '{"framework":"x\\":","tasks":[{"name":"a\\\\","ports":[{"container":80,"vips":["/a:80"]}]},{"name":"b"}]}';
+    expect(tasksOf(text)).to.deep.equal(tasksOf(`# not JSON\n${text}`));
+  });
+
+  it("is refused in JSON with line and key as well", () => {
+    const problem = problemOf('{\n "tasks": [\n  {"name": "a",\n   "port": 1}]}');
+    expect([problem.line, problem.key]).to.deep.equal([4, "tasks[0].port"]);
+    expect(problemOf('{"tasks": [],\n "tasks": []}')).to.deep.include({ line: 2, key: "" });
+    expect(problemOf('{"tasks": [}')).to.deep.include({ line: 1, key: "" });
+  });
+
   const REFUSED: readonly (readonly [string, string, number, string, RegExp])[] = [
     ["text that isn't YAML", "tasks:\n  - name: [a\n", 3, "", /flow|Flow|]/],
     ["an empty file", "", 1, "", /expected an object, got null/],

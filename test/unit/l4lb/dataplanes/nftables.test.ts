@@ -5,7 +5,7 @@ import type { Dataplane } from "../../../../l4lb/dataplane.ts";
 import { openNftablesDataplane } from "../../../../l4lb/dataplanes/nftables.ts";
 import { planServices } from "../../../../l4lb/plan.ts";
 import { type Service, serviceName } from "../../../../l4lb/service.ts";
-import { formatIp, parseIp } from "../../../../lib/address.ts";
+import { formatIp, parseIp, parsePrefix } from "../../../../lib/address.ts";
 import { service, services, sorted } from "../../../support/vip-services.ts";
 
 const TABLE = ["inet", "dcos_l4lb"] as const;
@@ -157,6 +157,57 @@ describe("the nftables data plane when the kernel refuses", function () {
     other.failNext("EOPNOTSUPP", "link.add");
     other.failNext("EPERM", "link.add");
     expect(() => open(other)).to.throw(/EOPNOTSUPP.*EPERM.*load the kernel module dummy/);
+  });
+});
+
+describe("the nftables data plane, asked whether all is as it was left", () => {
+  const SERVICE = service("tcp 11.0.0.1:80", ["9.0.0.1"]);
+  const pass = (plane: Dataplane) => {
+    plane.prepare();
+    plane.read();
+  };
+
+  it("says yes after a pass and changes of its own, and no before that and when an address is due to go", () => {
+    const kernel = openFake();
+    const time = { now: 0 };
+    const plane = open(kernel, time);
+    expect(plane.isQuiet?.(), "before it was read").to.equal(false);
+    settle(plane, [SERVICE]);
+    pass(plane);
+    expect(plane.isQuiet?.(), "with a service").to.equal(true);
+    plane.apply([{ do: "put", service: service("tcp 11.0.0.1:80", ["9.0.0.2"]), before: SERVICE }]);
+    pass(plane);
+    plane.apply([{ do: "delete", key: SERVICE, before: SERVICE }]);
+    pass(plane);
+    expect(plane.isQuiet?.(), "while its address lingers").to.equal(true);
+    time.now += 60_000;
+    expect(plane.isQuiet?.(), "when it has to go").to.equal(false);
+    pass(plane);
+    pass(plane);
+    expect([plane.isQuiet?.(), kernel.routes({ dev: "minuteman", family: 4 })]).to.deep.equal([true, []]);
+  });
+
+  it("says no until the next pass when somebody has changed rules, routes or the device, or a flow has to go", () => {
+    const kernel = openFake();
+    const plane = open(kernel);
+    settle(plane, [SERVICE]);
+    const damages: readonly (() => void)[] = [
+      () => kernel.nftables.run(["add table inet other"]),
+      () => kernel.apply([{ do: "route.delete", route: { dst: parsePrefix("11.0.0.1/32"), dev: "minuteman" } }]),
+      () => kernel.apply([{ do: "link.set", dev: "minuteman", set: { up: false } }]),
+      () => {
+        kernel.failNext("EBUSY", "conntrack");
+        plane.apply([{ do: "delete", key: SERVICE, before: SERVICE }]);
+      },
+    ];
+    for (const [index, damage] of damages.entries()) {
+      pass(plane);
+      settle(plane, [SERVICE]);
+      pass(plane);
+      expect(plane.isQuiet?.(), `before ${index}`).to.equal(true);
+      damage();
+      expect([plane.isQuiet?.(), plane.isQuiet?.()], `after ${index}`).to.deep.equal([false, false]);
+    }
   });
 });
 
