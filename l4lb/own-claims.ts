@@ -64,7 +64,9 @@ export class OwnClaims {
 
   /** Names whose claim doesn't fit, and which are to be looked at again from time to time. */
   unfit(): NameKey[] {
-    return [...this.#kept.values()].flatMap(({ claim, unfit }) => (unfit === undefined ? [] : claim));
+    const keys: NameKey[] = [];
+    for (const { claim, unfit } of this.#kept.values()) if (unfit !== undefined) keys.push(claim);
+    return keys;
   }
 
   #say(text: string, claim: OwnClaim): ClaimWord[] {

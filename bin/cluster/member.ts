@@ -120,8 +120,9 @@ export class ClusterMember {
 
   /** Takes back what the former self said of these kinds and nobody has said again. */
   forgetUnsaid(kinds: readonly Fact["kind"][]): void {
+    const prefixes = kinds.map((kind) => factName({ kind, key: "" }));
     const unsaid = this.gossip.replica.facts(this.id).filter(({ key }) => {
-      return kinds.some((kind) => key.startsWith(factName({ kind, key: "" }))) && !this.publisher.says(key);
+      return prefixes.some((prefix) => key.startsWith(prefix)) && !this.publisher.says(key);
     });
     if (unsaid.length === 0) return;
     this.#write(unsaid.map(({ key }) => ({ key, value: undefined })));

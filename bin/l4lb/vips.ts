@@ -23,7 +23,7 @@ import type { VipSettings } from "./settings.ts";
 const GATHER_MS = 5;
 /** Time between looks at drains, claims and the membership, milliseconds. */
 const TICK_MS = 250;
-/** Time from the end of one comparison with the kernel to the next, milliseconds: below the 5 s in which what somebody
+/** Time from the end of one look at the kernel to the next, milliseconds: below the 5 s in which what somebody
  *  else changes must be repaired. Where a comparison that finds nothing to do takes long, because there are very many
  *  services, it is so many times as long as that, so that comparing costs a twentieth of a processor at most. */
 const REPAIR_MS = 2000;

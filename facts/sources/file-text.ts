@@ -18,7 +18,7 @@ export type FileContent = { readonly tasks: readonly Task[] } | { readonly probl
 type Document = ReturnType<typeof parseDocument>;
 
 /** The tasks in the content of a file, or what is wrong with it. JSON is YAML 1.2, but has a parser of its own for as
- *  long as nothing is wrong, because that of YAML takes some fifty times as long and as much memory. */
+ *  long as nothing is wrong, because that of YAML takes ten times as long and four times as much memory. */
 export function readDefinitions(bytes: Uint8Array, stem: string, agent: LocalAgent): FileContent {
   const text = textOf(bytes);
   if (text === undefined) return { problem: { line: 1, key: "", said: "it is not UTF-8" } };
