@@ -8,7 +8,14 @@ import { DNS_FORWARD } from "../test/bench/dns-forward.ts";
 import { DNS_UPDATE } from "../test/bench/dns-update.ts";
 import { DOCKER } from "../test/bench/docker.ts";
 import { LEASES } from "../test/bench/leases.ts";
-import { type Benchmark, type Measurement, ratioOf, type Sample, shareOf } from "../test/bench/measurement.ts";
+import {
+  type Benchmark,
+  type Budget,
+  type Measurement,
+  ratioOf,
+  type Sample,
+  shareOf,
+} from "../test/bench/measurement.ts";
 import { PEERS_PROGRAMMED } from "../test/bench/peers.ts";
 import { STARTUP } from "../test/bench/startup.ts";
 import { VIP_IPVS } from "../test/bench/vip-ipvs.ts";
@@ -58,13 +65,24 @@ function sampleText({ median, mad }: Sample, unit: string): string {
   return `${median.toFixed(2)} ±${mad.toFixed(2)} ${unit}`;
 }
 
+function limitText(budget: Budget, unit: string): string {
+  if ("most" in budget) return `≤ ${budget.most} ${unit}`;
+  return "ratio" in budget ? `≤ ${budget.ratio} ×` : `≥ ${budget.atLeast} ×`;
+}
+
 function lineOf(measurement: Measurement): string {
   const { name, ours, theirs, budget, unit = "ms" } = measurement;
-  const limit = "ratio" in budget ? `≤ ${budget.ratio} ×` : `≤ ${budget.most} ${unit}`;
   const share = shareOf(measurement);
   const verdict = share <= 1 ? "kept" : `missed by ${Math.round((share - 1) * 100)} %`;
   const theirText = theirs === undefined ? "" : sampleText(theirs, unit);
-  return row(name, sampleText(ours, unit), theirText, ratioOf(measurement)?.toFixed(2) ?? "", limit, verdict);
+  return row(
+    name,
+    sampleText(ours, unit),
+    theirText,
+    ratioOf(measurement)?.toFixed(2) ?? "",
+    limitText(budget, unit),
+    verdict,
+  );
 }
 
 /** True when the benchmark was measured. */
