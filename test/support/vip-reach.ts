@@ -13,7 +13,7 @@ const NAME = { 4: "11.0.0.1", 6: "[fd11::1]" } as const;
 export function reachCases(current: () => VipWorld): void {
   for (const family of [4, 6] as const) {
     const address = VIP[family];
-    const { client, far } = ADDRESS[family];
+    const { far } = ADDRESS[family];
     const name = (protocol: "tcp" | "udp", port = 80) => `${protocol} ${NAME[family]}:${port}`;
 
     it(`the node and its containers reach a backend elsewhere over TCP and UDP (IPv${family})`, async () => {
