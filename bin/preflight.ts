@@ -1,8 +1,12 @@
 import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { release, tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Kernel } from "../kernel/kernel.ts";
+import type { Dataplane } from "../l4lb/dataplane.ts";
+import { openIpvsDataplane } from "../l4lb/dataplanes/ipvs.ts";
+import { openNftablesDataplane } from "../l4lb/dataplanes/nftables.ts";
 import { parsePrefix } from "../lib/address.ts";
+import { systemClock } from "../lib/clock.ts";
 import { messageOf } from "../lib/error.ts";
 
 /** Something that the program asks of the machine. */
@@ -113,6 +117,20 @@ const CHECKS: readonly Check[] = [
     attempt: (kernel) => kernel.setSysctl("net/ipv6/conf/all/forwarding", "1"),
   },
   {
+    name: "virtual IPs by nftables",
+    needed: "l4lb nftables",
+    required: false,
+    remedy: "load or build the kernel modules nft_nat, nft_numgen and nft_hash, or set l4lb to socket or ipvs",
+    attempt: (kernel) => tryDataplane(openNftablesDataplane(kernel, systemClock)),
+  },
+  {
+    name: "virtual IPs by IPVS",
+    needed: "l4lb ipvs",
+    required: false,
+    remedy: "load or build the kernel module ip_vs, or set l4lb to nftables or socket",
+    attempt: (kernel) => tryDataplane(openIpvsDataplane(kernel, { release: release(), random: Math.random })),
+  },
+  {
     name: "bridge filter tables",
     needed: "the key macspoofchk",
     required: false,
@@ -136,6 +154,14 @@ const CHECKS: readonly Check[] = [
       ]),
   },
 ];
+
+function tryDataplane(dataplane: Dataplane): void {
+  try {
+    dataplane.prepare();
+  } finally {
+    dataplane.close();
+  }
+}
 
 /** Tries everything in a namespace made for it, and says of each whether it works. Throws a NetError when not even a
  *  namespace can be made. The machine is left as it was. */

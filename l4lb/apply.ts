@@ -107,6 +107,7 @@ export class VipKeeper {
   #take(services: readonly Service[]): void {
     this.#known.clear();
     this.#refused.clear();
+    this.#options.metrics.pending = 0;
     for (const service of services) this.#known.set(serviceName(service), service);
   }
 
@@ -122,7 +123,7 @@ export class VipKeeper {
     const { dataplane, metrics, monotonic } = this.#options;
     if (changes.length === 0) return [];
     const startedAt = monotonic();
-    const results = dataplane.apply(changes);
+    const results = applied(dataplane, changes);
     metrics.lastChangeMs = monotonic() - startedAt;
     const refused: Refusal[] = [];
     for (const [index, change] of changes.entries()) {
@@ -142,6 +143,17 @@ export class VipKeeper {
     this.#refused.delete(name);
     if (change.do === "put") this.#known.set(name, change.service);
     else this.#known.delete(name);
+  }
+}
+
+/** What became of each change. When the data plane can't go on at all, nothing is known of any: the next pass reads
+ *  what there is. */
+function applied(dataplane: Dataplane, changes: readonly Change[]): (Error | undefined)[] {
+  try {
+    return dataplane.apply(changes);
+  } catch (error) {
+    if (!(error instanceof NetError)) throw error;
+    return changes.map(() => error);
   }
 }
 

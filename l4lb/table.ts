@@ -250,7 +250,9 @@ export class VipTable {
       return;
     }
     const wanted = new Set<Family>();
-    for (const { places } of this.#membersOf(known)) for (const { ip } of places) wanted.add(ip.family);
+    for (const key of known.tasks) {
+      for (const { ip } of this.#tasks.get(key)?.memberships.get(known.id)?.places ?? []) wanted.add(ip.family);
+    }
     for (const family of wanted.difference(known.families)) this.#names.want({ name: place.name, family });
     for (const family of known.families.difference(wanted)) this.#names.unwant({ name: place.name, family });
     known.families = wanted;

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { controlGroupsOf, dockerProblem, withImage } from "./demo-docker.ts";
+import { showVip } from "./demo-vip.ts";
 
 // The main job on this machine, in half a minute: three hosts that find each other and get their subnets from a leader,
 // containers on each, also Docker's where there is Docker, traffic between them, and nothing left afterwards. Every
@@ -13,7 +14,7 @@ const LAB_DIR = "/run/dcos-net/lab";
 const STEP_LIMIT_MS = 30_000;
 const TRANSFER_BYTES = 10_000_000;
 const REPAIR_LIMIT_MS = 5000;
-const CHANGE_LIMIT_MS = 10_000;
+const ENVIRONMENT = { PATH: process.env["PATH"] ?? "", DCOS_NET_LAB_DIR: LAB_DIR };
 /** Names that the lab gives to links in its own namespaces; none may turn up in the machine's. */
 const LAB_LINKS = /^(?:vtep1024|[md]-dcos|spartan|underlay|n[123])$/;
 /** What the web container is called in the cluster. */
@@ -55,7 +56,7 @@ async function run(args: readonly string[], shown: boolean): Promise<Finished> {
   if (interrupted) throw new StepFailed("interrupted");
   if (shown) console.log(`$ dcos-net ${args.join(" ")}`);
   const child = Bun.spawn([EXECUTABLE, ...args], {
-    env: { PATH: process.env["PATH"] ?? "", DCOS_NET_LAB_DIR: LAB_DIR },
+    env: ENVIRONMENT,
     stdio: ["ignore", "pipe", "pipe"],
     timeout: STEP_LIMIT_MS,
     // Ctrl-C goes to the whole group of the terminal; what it means for a step is for the demo to decide.
@@ -142,7 +143,12 @@ async function show(): Promise<Status> {
   await step(lab("exec", "--node", "3", "--", ...fetch("http://10.77.0.1:8080/")), /^200 .*\nweb\n/);
   await step(lab("exec", "--node", "3", "--", ...fetch("http://[fd77::1]:8080/")), /^200 .*\nweb\n/);
 
-  await showVip();
+  await showVip({
+    ...{ executable: EXECUTABLE, environment: ENVIRONMENT, limitMs: STEP_LIMIT_MS, say, run, step, lab, inside, fetch },
+    fail(reason) {
+      throw new StepFailed(reason);
+    },
+  });
 
   say("Somebody deletes the tunnel device of host 3: the agent puts it back");
   await showRepair(web4);
@@ -150,87 +156,6 @@ async function show(): Promise<Status> {
   if (problem === undefined) await showDocker(web4, web6);
   else say(`No Docker container is shown: ${problem}`);
   return status();
-}
-
-/** Three instances behind one virtual IP, of which one ends while requests come. */
-async function showVip(): Promise<void> {
-  say("A virtual IP: three instances on three hosts behind one name, from a label of theirs");
-  for (const number of ["1", "2", "3"]) {
-    const named = ["--node", number, "--name", `shop${number}`, "--task", "shop", "--vip", "web:80"];
-    const serve = ["dcos-net", "lab", "serve", "--port", "80", "--text", `shop${number}`];
-    await step(lab("run", ...named, "--", ...serve), /runs on/);
-  }
-  const onHost2 = (...command: string[]) => lab("exec", "--node", "2", "--", "dcos-net", ...command);
-  await until(onHost2("vip", "ls"), /web\.lab\.l4lb\.thisdcos\.directory:80 +tcp .* 6\/6 .*ok$/m);
-
-  say("The client asks the name 30 times: each request goes to some instance, chosen on the client's own host");
-  const url = "http://web.lab.l4lb.thisdcos.directory/";
-  const ask = (count: number) =>
-    inside("client", ...fetch("--resolver", "198.51.100.1", "--count", String(count), url));
-  countAnswers((await run(ask(30), false)).output, 30, ["shop1", "shop2", "shop3"]);
-
-  say("It asks 1000 times more, and meanwhile the instance on host 2 is ended");
-  const asked = await whileAsking(1000, url, async () => {
-    await step(lab("stop", "--name", "shop2"), /^shop2 is stopped$/);
-  });
-  countAnswers(asked, 1000, ["shop1", "shop2", "shop3"]);
-  countAnswers((await run(ask(30), false)).output, 30, ["shop1", "shop3"]);
-
-  say("From the label to the instances, hop by hop; after a firewall has come into the way, the trace names it");
-  await step(onHost2("trace", "vip", "web.lab"), /all hops are as they should be$/);
-  const firewall = "add table inet t; add chain inet t c { type filter hook input priority 0; policy drop; }";
-  await step(lab("exec", "--name", "shop3", "--", "nft", firewall), /^$/);
-  await fails(onHost2("trace", "vip", "web.lab"), /first broken hop: backend: .*shop3.* doesn't answer/);
-  await step(lab("exec", "--name", "shop3", "--", "nft", "delete table inet t"), /^$/);
-}
-
-/** Acts when the first of many requests has been answered; gives what they printed. */
-async function whileAsking(count: number, url: string, act: () => Promise<void>): Promise<string> {
-  const args = inside("client", ...fetch("--resolver", "198.51.100.1", "--count", String(count), url));
-  const child = Bun.spawn([EXECUTABLE, ...args], {
-    env: { PATH: process.env["PATH"] ?? "", DCOS_NET_LAB_DIR: LAB_DIR },
-    stdio: ["ignore", "pipe", "inherit"],
-    timeout: STEP_LIMIT_MS,
-  });
-  const decoder = new TextDecoder();
-  let output = "";
-  let acting: Promise<void> | undefined;
-  for await (const chunk of child.stdout) {
-    output += decoder.decode(chunk, { stream: true });
-    acting ??= act();
-  }
-  await Promise.all([acting, child.exited]);
-  return output;
-}
-
-/** Fails unless all requests were answered, by these servers. */
-function countAnswers(output: string, count: number, servers: readonly string[]): void {
-  const good = output.match(/^200 /gm)?.length ?? 0;
-  const counts = servers.map((server) => [server, output.match(new RegExp(`^${server}$`, "gm"))?.length ?? 0] as const);
-  console.log(
-    `  ${good} of ${count} requests answered: ${counts.map(([server, times]) => `${times} by ${server}`).join(", ")}`,
-  );
-  if (good !== count) throw new StepFailed(`${count - good} requests failed: ${output.slice(-500)}`);
-  if (counts.some(([, times]) => times === 0)) throw new StepFailed("not all instances have answered");
-  const others = counts.reduce((sum, [, times]) => sum + times, 0);
-  if (others !== count) throw new StepFailed("others have answered");
-}
-
-/** Repeats a step until its output has `wanted`. */
-async function until(args: readonly string[], wanted: RegExp): Promise<void> {
-  const start = performance.now();
-  while (!wanted.test((await run(args, false)).output)) {
-    if (performance.now() - start > CHANGE_LIMIT_MS) break;
-    await Bun.sleep(50);
-  }
-  await step(args, wanted);
-}
-
-/** Runs a step that ends with status 1, and fails unless its output has `wanted`. */
-async function fails(args: readonly string[], wanted: RegExp): Promise<void> {
-  const { status: code, output } = await run(args, true);
-  if (code !== 1) throw new StepFailed(`it ended with status ${code} instead of 1`);
-  if (!wanted.test(output)) throw new StepFailed(`the output should have had ${wanted}`);
 }
 
 /** A container of host 3's own Docker engine, on the network that the agent made there. */

@@ -37,6 +37,7 @@ as_root() {
 
 @test "every command explains itself" {
   for command in agent status "overlay show" "overlay peers" "overlay explain" "ipam show" "ipam check" "ipam gc" \
+    "vip ls" "vip show" "trace vip" ping "drain node" "drain task" "drain ls" \
     "cni install" "cni uninstall" "cni config" preflight "config show" "config explain" completion \
     "lab up" "lab run" "lab exec" "lab status" "lab list" "lab stop" "lab down" "lab serve" "lab fetch"; do
     # The words of a command are arguments of their own.

@@ -55,7 +55,8 @@ describe("the commands of virtual IPs", () => {
     const { status, notes } = await run("vip", "show", "nobody");
     expect([status, notes]).to.deep.equal([
       1,
-      `dcos-net: cannot show virtual IP "nobody": this node knows none of this name or address; \`dcos-net vip ls\` lists them, \`dcos-net trace vip\` says why one isn't there`,
+      'dcos-net: cannot show virtual IP "nobody": this node knows none of this name or address; ' +
+        "`dcos-net vip ls` lists them, `dcos-net trace vip` says why one isn't there",
     ]);
   });
 
