@@ -24,10 +24,22 @@ export interface VipNetwork {
   close(): void;
 }
 
-/** Addresses of the machines, by family. */
+/** Addresses of the machines, by family; `gateway` is the node's towards the machine behind it. */
 export const ADDRESS = {
-  4: { node: "10.77.0.1", client: "10.77.0.5", job: "10.77.0.6", far: ["10.88.0.11", "10.88.0.12", "10.88.0.13"] },
-  6: { node: "fd77::1", client: "fd77::5", job: "fd77::6", far: ["fd88::11", "fd88::12", "fd88::13"] },
+  4: {
+    node: "10.77.0.1",
+    gateway: "10.88.0.1",
+    client: "10.77.0.5",
+    job: "10.77.0.6",
+    far: ["10.88.0.11", "10.88.0.12", "10.88.0.13"],
+  },
+  6: {
+    node: "fd77::1",
+    gateway: "fd88::1",
+    client: "fd77::5",
+    job: "fd77::6",
+    far: ["fd88::11", "fd88::12", "fd88::13"],
+  },
 } as const;
 
 /** The port of all servers. */

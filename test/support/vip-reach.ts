@@ -38,6 +38,14 @@ export function reachCases(current: () => VipWorld): void {
       }
     });
 
+    it(`a backend elsewhere sees the address of the container, and of the node, that connects (IPv${family})`, async () => {
+      const { peers, want } = current();
+      want(service(name("tcp"), [far[0]]));
+      const seen = async (peer: Peer) => (await peer.greeting({ address, port: 80 })).split(" ")[1];
+      expect(await seen(peers.client)).to.equal(ADDRESS[family].client);
+      expect(await seen(peers.node)).to.equal(ADDRESS[family].gateway);
+    });
+
     it(`long lines pass in both directions (IPv${family})`, async () => {
       const { peers, want } = current();
       want(service(name("tcp"), [far[2]]));
