@@ -21,7 +21,8 @@ export interface Compared extends Measured {
   /** Who `theirs` is. */
   readonly reference: string;
   readonly theirs: Sample;
-  readonly budget: Budget;
+  /** Absent when the comparison only informs. */
+  readonly budget?: Budget;
 }
 
 /** A measurement of something that no other program does. */
@@ -59,9 +60,10 @@ export function ratioOf({ ours, theirs }: Measurement): number | undefined {
   return theirs && ours.median / theirs.median;
 }
 
-/** Which part of its budget ours takes: 1 or less is within. */
-export function shareOf(measurement: Measurement): number {
+/** Which part of its budget ours takes: 1 or less is within; undefined without a budget. */
+export function shareOf(measurement: Measurement): number | undefined {
   const { budget, ours } = measurement;
+  if (budget === undefined) return undefined;
   return "ratio" in budget ? (ratioOf(measurement) ?? Number.NaN) / budget.ratio : ours.median / budget.most;
 }
 
