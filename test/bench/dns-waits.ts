@@ -15,6 +15,8 @@ export async function waitsOf(
   const client = Bun.spawn(["dnsperf", ...target, ...load, "-v"], { stdio: ["ignore", Bun.file(path), "ignore"] });
   await client.exited;
   const report = await Bun.file(path).text();
+  // Bun writes over an older file without emptying it.
+  await Bun.file(path).delete();
   const waits = Array.from(report.matchAll(/^> NOERROR .* ([\d.]+)$/gm), ([, waited]) => Number(waited) * 1000);
   if (waits.length < (rate * seconds) / 5) throw new Error(`dnsperf measured too little: ${report.slice(-1000)}`);
   return Float64Array.from(waits).sort();
