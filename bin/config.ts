@@ -193,6 +193,7 @@ export const SCHEMA = {
   dns_cache_bytes: integer(67_108_864, "bytes", 0, 999_999_999, "memory for the answers of others"),
   dns_resolv_conf: optionalPath("file to lead this host's programs to the DNS server, /etc/resolv.conf; empty: none"),
   dns_aliases: text("", "names of your own below thisdcos.directory: NAME=TARGET,... as CNAME records", 4000),
+  dns_public_addresses: text("", "addresses under which this node is reached from outside, for public.thisnode", 1000),
   dns_cluster_id: text("", "z-base-32 text of a DC/OS cluster's public key: names below <id>.dcos.directory", 63),
   dns_search: text("", "domains to put before those of that file's search list", 1000),
   mesos_dns: choice(

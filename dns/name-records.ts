@@ -59,6 +59,12 @@ export class NameRecords {
     return true;
   }
 
+  /** All of them, in no order. */
+  *records(): Generator<DnsRecord> {
+    if (this.#one !== undefined) yield this.#one;
+    if (this.#many !== undefined) for (const { record } of this.#many.values()) yield record;
+  }
+
   /** What is there now, in sets by type; undefined when there are no records. */
   dataIn(zone: Zone): NameData | undefined {
     const one = this.#one;

@@ -2,9 +2,17 @@ import type { NodeFact } from "../facts/fact.ts";
 import type { Snapshot, ViewDelta } from "../facts/view.ts";
 import { type Prefix, parsePrefix } from "../lib/address.ts";
 import type { Name } from "./name.ts";
-import { type Cluster, type CustomAlias, LOCAL_ZONES, type NamedVip, recordsOf, type Subject } from "./naming.ts";
+import {
+  type Cluster,
+  type CustomAlias,
+  LOCAL_ZONES,
+  type NamedNode,
+  type NamedVip,
+  recordsOf,
+  type Subject,
+} from "./naming.ts";
 import type { DnsRecord } from "./record.ts";
-import { reverseZones } from "./reverse.ts";
+import { ReverseNames } from "./reverse-names.ts";
 import type { RecordSource } from "./trace.ts";
 import { dcosZone, type Zone } from "./zone.ts";
 import { Zones } from "./zones.ts";
@@ -20,8 +28,10 @@ export interface NamesOptions {
   /** Addresses under which this node is reached from outside, canonical text. */
   readonly publicAddresses: readonly string[];
   readonly custom: readonly CustomAlias[];
-  /** Ranges whose addresses have their names here. */
+  /** Ranges whose addresses have their names here, until {@link Names.ranges} says otherwise. */
   readonly ranges: readonly Prefix[];
+  /** Zones that the operator has others answer for; see {@link ReverseClaims}. */
+  readonly forwarded: readonly Name[];
   /** Zones beside those of DC/OS. */
   readonly zones: readonly Zone[];
 }
@@ -33,12 +43,18 @@ export class Names {
   /** Keys of the tasks that have records. */
   readonly #tasks = new Set<string>();
   readonly #vips = new Map<string, NamedVip>();
+  /** What was last said of each node that has records. */
+  readonly #nodes = new Map<string, NamedNode>();
+  readonly #reverse: ReverseNames;
+  #ranges: readonly Prefix[];
   #mesos: readonly Subject[] = [];
 
   constructor(options: NamesOptions) {
     this.#options = options;
-    const own = [...LOCAL_ZONES, ...options.ranges.flatMap(reverseZones)].map(dcosZone);
-    this.zones = new Zones([...own, ...options.zones]);
+    this.#ranges = options.ranges;
+    this.zones = new Zones([...LOCAL_ZONES.map(dcosZone), ...options.zones]);
+    this.#reverse = new ReverseNames(this.zones, options.forwarded);
+    this.#reverse.claim(options.ranges, [], () => {});
     this.zones.put("fixed", recordsOf({ kind: "fixed" }));
     for (const alias of options.custom) this.zones.put(`custom/${alias.name}`, recordsOf({ kind: "custom", alias }));
   }
@@ -55,6 +71,12 @@ export class Names {
     this.#cluster(snapshot);
   }
 
+  /** The ranges whose addresses have their names here from now on. */
+  ranges(ranges: readonly Prefix[], snapshot: Snapshot): void {
+    this.#ranges = ranges;
+    this.#claim(snapshot);
+  }
+
   /** Takes one delta of the view, with the snapshot after it. */
   change({ tasks, nodes }: ViewDelta, snapshot: Snapshot): void {
     for (const { key, value } of tasks.added) this.#task(key, recordsOf({ kind: "task", task: value.body }));
@@ -68,7 +90,7 @@ export class Names {
     for (const { key, vip } of changed) {
       if (vip === undefined) this.#vips.delete(key);
       else this.#vips.set(key, vip);
-      this.zones.put(`vip/${key}`, vip === undefined ? [] : recordsOf({ kind: "vip", vip }));
+      this.#vip(key, vip);
     }
   }
 
@@ -93,25 +115,68 @@ export class Names {
     const whole = clusterOf(snapshot, this.#options);
     for (const { fact } of snapshot.nodes.values()) {
       const own = (list: readonly string[]) => list.filter((address) => fact.body.addresses.includes(address));
-      const node = fact.key === this.#options.node ? whole.node : [];
-      const cluster = { masters: own(whole.masters), leader: own(whole.leader), node, publicNode: [] };
+      const [node, publicNode] = fact.key === this.#options.node ? [whole.node, whole.publicNode] : [[], []];
+      const cluster = { masters: own(whole.masters), leader: own(whole.leader), node, publicNode };
       yield { subject: { kind: "cluster", cluster }, fact };
+      yield { subject: { kind: "node", node: fact.body }, fact };
     }
   }
 
   #task(key: string, records: readonly DnsRecord[]): void {
     if (records.length === 0) this.#tasks.delete(key);
     else this.#tasks.add(key);
-    this.zones.put(`task/${key}`, records);
+    this.zones.put(`task/${key}`, this.#reverse.inRanges(records));
+  }
+
+  #vip(key: string, vip: NamedVip | undefined): void {
+    this.zones.put(`vip/${key}`, vip === undefined ? [] : this.#reverse.inRanges(recordsOf({ kind: "vip", vip })));
+  }
+
+  #node(key: string, node: NamedNode): void {
+    this.zones.put(`node/${key}`, this.#reverse.claimed(recordsOf({ kind: "node", node })));
   }
 
   #cluster(snapshot: Snapshot): void {
     this.zones.put("cluster", recordsOf({ kind: "cluster", cluster: clusterOf(snapshot, this.#options) }));
+    this.#forgetNodes(snapshot);
+    this.#claim(snapshot);
+    for (const [key, { fact }] of snapshot.nodes) {
+      const { name, addresses } = fact.body;
+      const before = this.#nodes.get(key);
+      if (before?.name === name && before.addresses.join() === addresses.join()) continue;
+      this.#nodes.set(key, { name, addresses });
+      this.#node(key, { name, addresses });
+    }
+  }
+
+  #forgetNodes({ nodes }: Snapshot): void {
+    for (const key of this.#nodes.keys()) {
+      if (nodes.has(key)) continue;
+      this.#nodes.delete(key);
+      this.zones.put(`node/${key}`, []);
+    }
+  }
+
+  /** Sees to it that the zones of reverse names are those of the ranges and the nodes. */
+  #claim(snapshot: Snapshot): void {
+    const addresses = [...snapshot.nodes.values()].flatMap(({ fact }) => fact.body.addresses);
+    this.#reverse.claim(this.#ranges, addresses, ({ concerns, ranges }) => {
+      for (const [key, node] of this.#nodes) if (node.addresses.some(concerns)) this.#node(key, node);
+      if (!ranges) return;
+      for (const [key, vip] of this.#vips) if (vip.addresses.some(concerns)) this.#vip(key, vip);
+      for (const [key, { body }] of snapshot.tasks) {
+        if (body.addresses.some(({ address }) => concerns(address)))
+          this.#task(key, recordsOf({ kind: "task", task: body }));
+      }
+    });
   }
 }
 
 /** The cluster as the node facts tell it. The leader is the node whose word of the leading Mesos master is newest. */
-export function clusterOf(snapshot: Snapshot, { node, publicAddresses }: NamesOptions): Cluster {
+export function clusterOf(
+  snapshot: Snapshot,
+  { node, publicAddresses }: Pick<NamesOptions, "node" | "publicAddresses">,
+): Cluster {
   const facts = [...snapshot.nodes.values()].map(({ fact }) => fact);
   const masters = facts.filter(({ body }) => body.role === "master").sort((a, b) => (a.key < b.key ? -1 : 1));
   const since = ({ body }: NodeFact): number => body.speaks.masterSince ?? 0;

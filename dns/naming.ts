@@ -35,6 +35,14 @@ export interface Cluster {
   readonly publicNode: readonly string[];
 }
 
+/** A node as others know it. */
+export interface NamedNode {
+  /** Host name. */
+  readonly name: string;
+  /** Canonical text. */
+  readonly addresses: readonly string[];
+}
+
 /** An alias that the operator defines. */
 export interface CustomAlias {
   readonly name: Name;
@@ -45,6 +53,7 @@ export interface CustomAlias {
 export type Subject =
   | { readonly kind: "fixed" }
   | { readonly kind: "cluster"; readonly cluster: Cluster }
+  | { readonly kind: "node"; readonly node: NamedNode }
   | { readonly kind: "task"; readonly task: Task }
   | { readonly kind: "vip"; readonly vip: NamedVip }
   | { readonly kind: "mesos"; readonly record: DnsRecord; readonly domain: Name }
@@ -105,6 +114,10 @@ export const NAMING_RULES: readonly NamingRule[] = [
   rule("public-thisnode", "cluster", `public.${THIS_NODE}`, ({ cluster }) =>
     addresses(`public.${THIS_NODE}`, cluster.publicNode),
   ),
+  rule("node", "node", `<host name>.node.${DCOS}`, ({ node }) => nodeAddresses(node)),
+  rule("node-reverse", "node", "<address>.in-addr.arpa", ({ node }) =>
+    nodeAddresses(node).flatMap(({ name, data }) => ("address" in data ? [pointer(data.address, name)] : [])),
+  ),
   ...(["agentip", "containerip", "autoip"] as const).flatMap(taskRules),
   rule("container-reverse", "task", "<address>.in-addr.arpa", ({ task }) => containerReverse(task)),
   rule("vip", "vip", `<name>.<framework>.${L4LB}`, ({ vip }) => addresses(vipName(vip), vip.addresses)),
@@ -150,6 +163,12 @@ function taskRules(kind: Kind): NamingRule[] {
       taskServices(task, kind, zone),
     ),
   ];
+}
+
+/** Letters that no label has are dropped, and dots become dashes, as in the names of tasks. */
+function nodeAddresses({ name, addresses: list }: NamedNode): DnsRecord[] {
+  const label = dcosLabel(name);
+  return label === "" ? [] : addresses(`${label}.node.${DCOS}`, list);
 }
 
 /** Only tasks that run have names. The second name is that of the instance, which service records point to. */

@@ -31,6 +31,11 @@ export class SpreadMap<V> {
   }
 
   /** In no order. */
+  *values(): Generator<V> {
+    for (const part of Object.values(this.#parts)) yield* part.values();
+  }
+
+  /** In no order. */
   *keys(): Generator<string> {
     // Parts that hold nothing yet are holes.
     for (const part of Object.values(this.#parts)) yield* part.keys();

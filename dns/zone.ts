@@ -11,6 +11,8 @@ export interface Zone {
   readonly servers: readonly Name[];
   /** TTL of the NS records, seconds. */
   readonly serverTtl: number;
+  /** Of one of many small zones: the name under which all of them are counted. */
+  readonly countedAs?: Name;
 }
 
 /** A zone with the values of DC/OS: serial 1 that never grows, and a negative TTL of one second. */

@@ -27,7 +27,20 @@ export class Zones implements ZoneLookup {
 
   constructor(zones: readonly Zone[]) {
     for (const zone of zones) this.#zones.set(zone.name, zone);
-    for (const zone of zones) this.put(`zone/${zone.name}`, apexRecords(zone));
+    for (const zone of zones) this.open(zone);
+  }
+
+  /** Answers for one zone more, which is neither above nor below a name that has records. */
+  open(zone: Zone): void {
+    this.#zones.set(zone.name, zone);
+    this.put(`zone/${zone.name}`, apexRecords(zone));
+  }
+
+  /** Answers for a zone no more, all of whose other records have gone. */
+  close(name: Name): void {
+    this.put(`zone/${name}`, []);
+    if (this.#nodes.has(name)) throw new Error(`zone ${name} has records still`);
+    this.#zones.delete(name);
   }
 
   /** Replaces all records of an origin; with none the origin is forgotten. Records outside all zones, or that can't
@@ -85,6 +98,11 @@ export class Zones implements ZoneLookup {
       const data = this.get(name);
       if (data !== undefined) yield { name, data };
     }
+  }
+
+  /** Every record, in no order. */
+  *records(): Generator<DnsRecord> {
+    for (const node of this.#nodes.values()) yield* node.records();
   }
 
   #add(record: DnsRecord): void {

@@ -39,8 +39,9 @@ export class VipNames {
     for (const { value } of vips.removed) this.#withdraw(value);
     for (const { after } of vips.changed) this.#claim(after);
     for (const { value } of vips.added) this.#claim(value);
-    for (const { key, value } of nodes.added) this.#judge(key, value);
-    for (const { key, after } of nodes.changed) this.#judge(key, after);
+    for (const { key } of nodes.removed) this.#judge(key, "alive");
+    for (const { key, value } of nodes.added) this.#judge(key, value.liveness);
+    for (const { key, after } of nodes.changed) this.#judge(key, after.liveness);
   }
 
   want({ name, family }: NameKey): void {
@@ -96,7 +97,8 @@ export class VipNames {
     this.#books.get(ip.family)?.claim({ owner, name, address: ip, since, reachable: !this.#unreachable.has(owner) });
   }
 
-  #judge(node: string, { liveness }: NodeView): void {
+  /** A node of which nothing is known any more is judged as one that was never heard of. */
+  #judge(node: string, liveness: NodeView["liveness"]): void {
     const isUnreachable = liveness === "unreachable";
     if (isUnreachable === this.#unreachable.has(node)) return;
     if (isUnreachable) this.#unreachable.add(node);

@@ -156,6 +156,25 @@ export function hostPrefix(ip: Ip): Prefix {
   return { ip, length: WIDTH[ip.family] };
 }
 
+/** The fewest prefixes that cover all addresses from `first` to `last`, and no others; none when `last` comes before
+ *  `first`. Both are of one family. */
+export function prefixesBetween(first: Ip, last: Ip): Prefix[] {
+  const { family } = first;
+  const prefixes: Prefix[] = [];
+  for (let value = first.value; value <= last.value; ) {
+    let bits = 0;
+    while (
+      bits < WIDTH[family] &&
+      value % (2n << BigInt(bits)) === 0n &&
+      value + (2n << BigInt(bits)) - 1n <= last.value
+    )
+      bits++;
+    prefixes.push({ ip: { family, value }, length: WIDTH[family] - bits });
+    value += 1n << BigInt(bits);
+  }
+  return prefixes;
+}
+
 /** The lower and the upper half of a prefix, host bits cleared: `9.0.1.0/24` → `9.0.1.0/25` and `9.0.1.128/25`. DC/OS
  *  gives the lower half of a node's subnet to Mesos and CNI, the upper half to Docker. Throws a NetError `invalid`
  *  for a prefix of one address. */

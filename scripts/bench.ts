@@ -11,6 +11,7 @@ import type { Benchmark } from "../test/bench/measurement.ts";
 import { PEERS_PROGRAMMED } from "../test/bench/peers.ts";
 import { HEAD, lineOf, writeResults } from "../test/bench/report.ts";
 import { STARTUP } from "../test/bench/startup.ts";
+import { VIP_EVENT } from "../test/bench/vip-event.ts";
 import { VIP_IPVS } from "../test/bench/vip-ipvs.ts";
 import { VIP_NFT } from "../test/bench/vip-nft.ts";
 import { VIP_SOCKET } from "../test/bench/vip-socket.ts";
@@ -29,6 +30,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   PEERS_PROGRAMMED,
   AGENT,
   DNS_LOCAL,
+  VIP_EVENT,
   VIP_IPVS,
   VIP_NFT,
   DNS_FORWARD,

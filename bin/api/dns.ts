@@ -3,7 +3,7 @@ import { rcodeText, TYPE, typeText } from "../../dns/codes.ts";
 import type { Explained, ForwarderStatus } from "../../dns/forward/forwarder.ts";
 import { type Name, parseName } from "../../dns/name.ts";
 import type { Subject } from "../../dns/naming.ts";
-import { type DnsRecord, dataText, type RecordData } from "../../dns/record.ts";
+import { type DnsRecord, dataText } from "../../dns/record.ts";
 import type { NameTrace, Origin, TracedRecord } from "../../dns/trace.ts";
 import type { Zones } from "../../dns/zones.ts";
 import { NetError } from "../../lib/error.ts";
@@ -75,45 +75,6 @@ export function serviceEntries(state: DnsState, text: string): ServiceEntry[] {
     const addresses = hostEntries(state, data.target);
     return addresses.length === 0 ? [entry] : addresses.map(({ ip }) => ({ ...entry, ip }));
   });
-}
-
-/** Records that one piece of the stream is made of: so much is in memory at a time. */
-const RECORDS_AT_ONCE = 500;
-
-/** All address and service records of the local zones as one JSON list, made while it is read. Records that come or go
- *  meanwhile may be in it or not. */
-export function recordStream({ zones }: DnsState): ReadableStream<Uint8Array> {
-  const texts = recordTexts(zones);
-  const encoder = new TextEncoder();
-  const pull = (controller: ReadableStreamDefaultController<Uint8Array>): void => {
-    const piece: string[] = [];
-    for (let next = texts.next(); next.done !== true; next = texts.next()) {
-      piece.push(next.value);
-      if (piece.length === RECORDS_AT_ONCE) break;
-    }
-    if (piece.length === 0) controller.close();
-    else controller.enqueue(encoder.encode(piece.join("")));
-  };
-  return new ReadableStream({ pull }, { highWaterMark: 0 });
-}
-
-function* recordTexts(zones: Zones): Generator<string> {
-  let separator = "[";
-  for (const { data } of zones) {
-    for (const { name, data: content } of data.sets.flatMap(({ records }) => records)) {
-      const host = hostOf(content);
-      if (host === undefined) continue;
-      yield `${separator}${JSON.stringify({ name, rtype: content.type, host })}`;
-      separator = ",\n";
-    }
-  }
-  yield separator === "[" ? "[]\n" : "]\n";
-}
-
-/** As DC/OS: an address, or target and port of a service; other types aren't shown. */
-function hostOf(data: RecordData): string | undefined {
-  if (data.type === "SRV") return `${data.target}:${data.port}`;
-  return "address" in data ? data.address : undefined;
 }
 
 /** A local zone as `GET /v1/dns/zones` shows it. */
@@ -223,6 +184,8 @@ function describeSubject(subject: Subject): string {
       return "the fixed names";
     case "cluster":
       return "the nodes of the cluster";
+    case "node":
+      return `node ${subject.node.name}`;
     case "task":
       return `task ${subject.task.name} of ${subject.task.framework.name}, ${subject.task.id}`;
     case "vip":

@@ -1,6 +1,6 @@
 import { NetError } from "../../lib/error.ts";
 import { VERSION } from "../version.ts";
-import { type DnsState, hostEntries, queryBody, recordStream, serviceEntries, zonesBody } from "./dns.ts";
+import { type DnsState, hostEntries, queryBody, serviceEntries, zonesBody } from "./dns.ts";
 import { changeDrain, drainEntries } from "./drains.ts";
 import { factPage } from "./facts.ts";
 import { healthBody } from "./health.ts";
@@ -8,6 +8,7 @@ import { METRICS_TYPE, type MetricsPage } from "./metrics.ts";
 import { nodeEntries } from "./nodes.ts";
 import { deleteAgents, forgetNodes, overlayAgentOverlay, overlayMasterState } from "./overlay.ts";
 import { readQuery } from "./query.ts";
+import { recordStream } from "./record-stream.ts";
 import type { ApiState } from "./state.ts";
 import { taskPage } from "./tasks.ts";
 import { vipTraceBody } from "./vip-trace.ts";

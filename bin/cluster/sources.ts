@@ -57,10 +57,15 @@ export interface SourceReport {
   readonly problem: string | undefined;
 }
 
+/** Time between two looks through all that this node says, when sources tell of changes only, milliseconds: a look
+ *  costs as much as there are tasks. */
+const FORGET_GAP_MS = 5000;
+
 /** The task sources of this node, publishing what they see. */
 export class TaskSources {
   readonly #options: TaskSourcesOptions;
   readonly #running: readonly Running[];
+  #forgotAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: TaskSourcesOptions) {
     this.#options = options;
@@ -69,8 +74,8 @@ export class TaskSources {
 
   start(): void {
     const { member, log } = this.#options;
-    for (const running of this.#running) running.start(member, log, () => this.#onTold());
-    this.#onTold();
+    for (const running of this.#running) running.start(member, log, (isWhole) => this.#onTold(isWhole));
+    this.#onTold(true);
   }
 
   reports(): SourceReport[] {
@@ -81,10 +86,16 @@ export class TaskSources {
     await Promise.all(this.#running.map(({ source }) => source.stop()));
   }
 
-  /** When every source has told its whole set, what the former self told beyond that is gone. */
-  #onTold(): void {
-    this.#options.claim(this.#voice());
-    if (this.#running.every(({ hasBegun }) => hasBegun)) this.#options.member.forgetUnsaid(["task"]);
+  /** When every source has told its whole set, what the former self told beyond that is gone; some of it may come back
+   *  later from others. `isWhole`: a source has told its whole set just now. */
+  #onTold(isWhole: boolean): void {
+    const { claim, clock, member } = this.#options;
+    claim(this.#voice());
+    const now = clock.monotonic();
+    if (!this.#running.every(({ hasBegun }) => hasBegun)) return;
+    if (!isWhole && now - this.#forgotAt < FORGET_GAP_MS) return;
+    this.#forgotAt = now;
+    member.forgetUnsaid(["task"]);
   }
 
   #voice(): TaskVoice {
@@ -116,7 +127,7 @@ class Running {
     return { name: this.source.name, tasks: this.#keys.size, problem: this.#problem };
   }
 
-  start(member: ClusterMember, log: Log, onTold: () => void): void {
+  start(member: ClusterMember, log: Log, onTold: (isWhole: boolean) => void): void {
     const { name } = this.source;
     const sink = publishingSink(member.publisher, (error) => {
       this.#problem = error.message;
@@ -125,7 +136,7 @@ class Running {
     this.source.start(this.#counting(sink, onTold));
   }
 
-  #counting(sink: SourceSink, onTold: () => void): SourceSink {
+  #counting(sink: SourceSink, onTold: (isWhole: boolean) => void): SourceSink {
     return {
       replace: (tasks) => {
         this.#problem = undefined;
@@ -133,13 +144,13 @@ class Running {
         for (const task of tasks) this.#keys.add(keyOfTask(task));
         sink.replace(tasks);
         this.#hasBegun = true;
-        onTold();
+        onTold(true);
       },
       change: (delta) => {
         for (const ref of delta.removed) this.#keys.delete(taskKey(ref));
         for (const task of delta.put) this.#keys.add(keyOfTask(task));
         sink.change(delta);
-        onTold();
+        onTold(false);
       },
       problem: (error) => sink.problem(error),
     };

@@ -66,7 +66,7 @@ async function serve(app: App, options: Options): Promise<void> {
   const forwarder = forwarderOf(options, log);
   const node = options.node ?? hostname();
   const addresses = options.address ?? ownAddresses();
-  const names = new Names({ node, publicAddresses: [], custom: [], ranges: DCOS_RANGES, zones: [] });
+  const names = new Names({ node, publicAddresses: [], custom: [], ranges: DCOS_RANGES, forwarded: [], zones: [] });
   const { view, stop } = taskView({ directory: resolve(options.tasks), node, addresses, files: app.files, log });
   names.begin(view.snapshot());
   const server = new DnsServer({

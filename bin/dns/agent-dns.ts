@@ -5,7 +5,7 @@ import type { ForwardZone } from "../../dns/forward/route.ts";
 import { withoutWildcards } from "../../dns/mesos/zone.ts";
 import type { Query } from "../../dns/message.ts";
 import { isUnder } from "../../dns/name.ts";
-import { clusterOf, DCOS_RANGES, Names, type NamesOptions } from "../../dns/names.ts";
+import { clusterOf, Names, type NamesOptions } from "../../dns/names.ts";
 import { aliases } from "../../dns/naming.ts";
 import type { DnsRecord } from "../../dns/record.ts";
 import { DnsServer } from "../../dns/server.ts";
@@ -13,7 +13,7 @@ import { traceName } from "../../dns/trace.ts";
 import type { Zone } from "../../dns/zone.ts";
 import type { FactView } from "../../facts/view.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
-import { equalIp, type Ip, parseIp } from "../../lib/address.ts";
+import { equalIp, type Ip, type Prefix, parseIp } from "../../lib/address.ts";
 import { systemClock } from "../../lib/clock.ts";
 import { messageOf } from "../../lib/error.ts";
 import type { Log } from "../../lib/log.ts";
@@ -93,9 +93,10 @@ export class AgentDns {
     this.#keeper = new DnsKeeper({ kernel, device: config.dns_device, addresses, untracked, port: config.dns_port });
     this.#namesOptions = {
       node,
-      publicAddresses: [],
+      publicAddresses: settings.publicAddresses,
       custom,
-      ranges: DCOS_RANGES,
+      ranges: settings.vipRanges,
+      forwarded: settings.forwardZones.map(({ zone }) => zone),
       zones: mesos === undefined ? [] : [mesos.zone],
     };
     this.#mesosZone = mesos?.zone;
@@ -159,6 +160,12 @@ export class AgentDns {
     if (zone === undefined) throw new Error("records of Mesos-DNS need its zone");
     this.names.zones.put("mesos-dns", records);
     this.names.mesos(records, zone.name);
+    this.server.publish();
+  }
+
+  /** The ranges of the overlays, whose addresses have their names here beside those of virtual IPs. */
+  takeOverlays(ranges: readonly Prefix[]): void {
+    this.names.ranges([...this.settings.vipRanges, ...ranges], this.#view.snapshot());
     this.server.publish();
   }
 

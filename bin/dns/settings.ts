@@ -2,9 +2,10 @@ import { type Endpoint, tryParseUpstream } from "../../dns/endpoint.ts";
 import type { ForwardZone } from "../../dns/forward/route.ts";
 import { isUnder, type Name, parseName } from "../../dns/name.ts";
 import type { CustomAlias } from "../../dns/naming.ts";
-import { formatIp, type Ip, tryParseIp } from "../../lib/address.ts";
+import { formatIp, type Ip, type Prefix, prefixesBetween, tryParseIp } from "../../lib/address.ts";
 import { NetError } from "../../lib/error.ts";
 import type { Config, Key } from "../config.ts";
+import { vipSettings } from "../l4lb/settings.ts";
 
 /** Addresses of a list at most: a worker looks at each of its sockets in turn. */
 const ADDRESSES_MOST = 15;
@@ -25,6 +26,10 @@ export interface DnsSettings {
   readonly upstreams: readonly Endpoint[] | undefined;
   readonly forwardZones: readonly ForwardZone[];
   readonly custom: readonly CustomAlias[];
+  /** Under which this node is reached from outside, canonical text. */
+  readonly publicAddresses: readonly string[];
+  /** Where virtual IPs have their addresses. */
+  readonly vipRanges: readonly Prefix[];
   /** Label of the cluster's names below `dcos.directory`. */
   readonly clusterId: string | undefined;
   /** Domains for the host's search list. */
@@ -50,6 +55,10 @@ export function dnsSettings(config: Config): DnsSettings {
     upstreams: upstreams.length === 0 ? undefined : upstreams,
     forwardZones: config.dns_forward_zones.split(/\s+/).filter(Boolean).map(forwardZone),
     custom: wordsOf(config.dns_aliases).map(customAlias),
+    publicAddresses: addressList(config, "dns_public_addresses").map(formatIp),
+    vipRanges: Object.values(vipSettings(config).pools).flatMap((pool) =>
+      pool === undefined ? [] : prefixesBetween(pool.min, pool.max),
+    ),
     clusterId: config.dns_cluster_id === "" ? undefined : nameOf("dns_cluster_id", config.dns_cluster_id),
     search: wordsOf(config.dns_search).map((word) => nameOf("dns_search", word)),
   };

@@ -2,7 +2,7 @@ import type { Endpoint } from "../../dns/endpoint.ts";
 import type { MesosDnsConfig } from "../../dns/mesos/config.ts";
 import type { FactView } from "../../facts/view.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
-import { formatIp, parseIp } from "../../lib/address.ts";
+import { formatIp, formatPrefix, parseIp } from "../../lib/address.ts";
 import { systemClock } from "../../lib/clock.ts";
 import type { Files } from "../../lib/files.ts";
 import type { Log } from "../../lib/log.ts";
@@ -27,7 +27,7 @@ export interface DnsParts {
 /** The DNS server of an agent, and what keeps its names where there is no gossip. */
 export interface RunningDns {
   readonly dns: AgentDns;
-  /** Takes the nodes of a static cluster. */
+  /** Takes the overlays of the cluster, and the nodes of a static one. */
   update(cluster: Cluster): void;
   /** Begins to answer. Where another process stands in for the agent before, that goes on until `named` has resolved,
    *  for some seconds at most, and ends when this one answers: then no query is without an answer, nor is a name
@@ -76,6 +76,9 @@ function running(
     });
   const mesos = mesosDns && mesosConfig && { zone: mesosDns.zone, listen: listenOf(mesosConfig) };
   const dns = new AgentDns({ config, kernel, log, node: source.node, view, ...(mesos && { mesos }) });
+  const takeOverlays = overlayTaker(dns);
+  const known = source.current()?.cluster;
+  if (known !== undefined) takeOverlays(known);
   mesosDns?.start();
   if (mesosDns === undefined) mesosNamed.resolve();
   const runDir = config.run_dir;
@@ -83,7 +86,10 @@ function running(
   let hasEnded = false;
   return {
     dns,
-    update: (cluster) => tasks?.show(cluster),
+    update(cluster) {
+      tasks?.show(cluster);
+      takeOverlays(cluster);
+    },
     async begin(named) {
       const other = lingering(files, runDir);
       const all = Promise.all([named, tasks?.ready, mesosNamed.promise]);
@@ -107,6 +113,18 @@ function running(
       else if (isAnswering) await startLinger({ handover: dns.handover(), zones: dns.names.zones, runDir, files, log });
       await dns.stop();
     },
+  };
+}
+
+/** Hands on the ranges of the overlays when they are others than before. */
+function overlayTaker(dns: AgentDns): (cluster: Cluster) => void {
+  let taken: string | undefined;
+  return ({ overlays }) => {
+    const ranges = overlays.flatMap(({ v4, v6 }) => [v4, v6].flatMap((range) => range?.subnet ?? []));
+    const text = ranges.map(formatPrefix).join();
+    if (text === taken) return;
+    taken = text;
+    dns.takeOverlays(ranges);
   };
 }
 

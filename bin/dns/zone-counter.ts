@@ -1,4 +1,5 @@
 import type { Name } from "../../dns/name.ts";
+import type { Zone } from "../../dns/zone.ts";
 import type { Zones } from "../../dns/zones.ts";
 import type { Clock } from "../../lib/clock.ts";
 
@@ -45,10 +46,10 @@ export class ZoneCounter {
 
   async #count(): Promise<ZoneCounts> {
     this.#countedAt = this.#clock.monotonic();
-    const counts = new Map(this.#zones.zones().map(({ name }) => [name, { names: 0, records: 0 }]));
+    const counts = new Map(this.#zones.zones().map((zone) => [countedAs(zone), { names: 0, records: 0 }]));
     let left = NAMES_AT_ONCE;
     for (const { data } of this.#zones) {
-      const count = counts.get(data.zone.name);
+      const count = counts.get(countedAs(data.zone));
       if (count === undefined) continue;
       count.names += 1;
       for (const { records } of data.sets) count.records += records.length;
@@ -61,4 +62,9 @@ export class ZoneCounter {
     this.#last = counts;
     return counts;
   }
+}
+
+/** The zone's name; of one of many small zones, what all of them are counted as. */
+function countedAs({ name, countedAs = name }: Zone): Name {
+  return countedAs;
 }

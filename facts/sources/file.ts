@@ -2,11 +2,12 @@ import type { Clock } from "../../lib/clock.ts";
 import { NetError } from "../../lib/error.ts";
 import type { FileStat, Files } from "../../lib/files.ts";
 import { type Loop, startLoop } from "../../lib/loop.ts";
-import { keyOfTask, type Task } from "../task.ts";
+import type { Task } from "../task.ts";
 import type { LocalAgent } from "./agent.ts";
+import { DefinedTasks } from "./file-defined.ts";
 import { readDefinitions } from "./file-text.ts";
 import { Problems } from "./problems.ts";
-import { diffTasks, isEmptyDelta, type Source, type SourceSink, type TaskMap } from "./source.ts";
+import { isEmptyDelta, type Source, type SourceSink } from "./source.ts";
 
 /** Bytes of a file at most. */
 const FILE_BYTES = 4 * 1024 * 1024;
@@ -34,12 +35,6 @@ export interface FileSourceOptions {
   readonly lookEveryMs?: number;
 }
 
-/** A file as it was read last. A file that became bad keeps the tasks that it had when it was good. */
-interface Known {
-  readonly stat: FileStat;
-  readonly tasks: readonly Task[];
-}
-
 /** Tasks from a directory of YAML and JSON files, watched. */
 export function fileSource(options: FileSourceOptions): Source {
   return new FileSource(options);
@@ -48,11 +43,13 @@ export function fileSource(options: FileSourceOptions): Source {
 class FileSource implements Source {
   readonly name = "file";
   readonly #options: FileSourceOptions;
-  readonly #known = new Map<string, Known>();
+  /** Files as they were read last. One that became bad keeps the tasks that it had when it was good. */
+  readonly #known = new Map<string, FileStat>();
+  readonly #defined = new DefinedTasks();
   #sink: SourceSink | undefined;
   #problems = new Problems(() => {});
   #loop: Loop | undefined;
-  #tasks: TaskMap | undefined;
+  #hasTold = false;
   #unwatch = () => {};
   #watched: string | undefined;
 
@@ -95,7 +92,7 @@ class FileSource implements Source {
     for (const name of this.#known.keys()) if (!names.includes(name)) this.#forget(name);
     for (const name of names) this.#readIfChanged(name);
     this.#problems.gone("directory");
-    this.#tell(this.#merge());
+    this.#tell();
   }
 
   /** Watches the directory that is there now: one that was replaced is another one, and nobody tells about the old. */
@@ -131,6 +128,7 @@ class FileSource implements Source {
 
   #forget(name: string): void {
     this.#known.delete(name);
+    this.#defined.set(name, []);
     this.#problems.gone(name);
     this.#problems.gone(`${name} twice`);
   }
@@ -139,10 +137,16 @@ class FileSource implements Source {
     const { clock, files } = this.#options;
     const stat = files.stat(this.#pathOf(name));
     if (stat === undefined || stat.type === "directory") return;
-    if (sameFile(this.#known.get(name)?.stat, stat)) return;
+    if (sameFile(this.#known.get(name), stat)) return;
     const restedMs = clock.now() - Number(stat.modifiedNs / 1_000_000n);
     if (restedMs >= 0 && restedMs < REST_MS) clock.schedule(REST_MS - restedMs, () => this.#loop?.request());
-    else this.#known.set(name, { stat, tasks: this.#read(name, stat) ?? this.#known.get(name)?.tasks ?? [] });
+    else this.#readAnew(name, stat);
+  }
+
+  #readAnew(name: string, stat: FileStat): void {
+    const tasks = this.#read(name, stat);
+    this.#known.set(name, stat);
+    if (tasks !== undefined) this.#defined.set(name, tasks);
   }
 
   /** The tasks of a file; undefined when it has just gone, or can't be used, which has been told then. */
@@ -173,42 +177,22 @@ class FileSource implements Source {
     return new NetError("invalid", { tried: `read task definitions in ${this.#pathOf(place)}`, said, remedy });
   }
 
-  /** All tasks; of a task that two files define, the one of the file whose name sorts first. */
-  #merge(): TaskMap {
-    const merged = new Map<string, Task>();
-    const from = new Map<string, string>();
-    for (const name of [...this.#known.keys()].sort()) {
-      let twice: { id: string; other: string } | undefined;
-      for (const task of this.#known.get(name)?.tasks ?? []) {
-        const key = keyOfTask(task);
-        const other = from.get(key);
-        if (other !== undefined) twice ??= { id: task.id, other };
-        else from.set(key, name);
-        if (other === undefined) merged.set(key, task);
-      }
-      this.#noteTwice(name, twice);
-    }
-    return merged;
+  #tell(): void {
+    const twice = this.#defined.twice();
+    for (const name of this.#known.keys()) this.#noteTwice(name, twice.get(name));
+    const delta = this.#defined.settle();
+    if (!this.#hasTold) this.#sink?.replace(delta.put);
+    else if (!isEmptyDelta(delta)) this.#sink?.change(delta);
+    this.#hasTold = true;
   }
 
-  #noteTwice(name: string, twice: { id: string; other: string } | undefined): void {
+  #noteTwice(name: string, twice: { readonly id: string; readonly other: string } | undefined): void {
     if (twice === undefined) {
       this.#problems.gone(`${name} twice`);
       return;
     }
     const said = `the task ${JSON.stringify(twice.id)} is also defined in ${twice.other}, which counts`;
     this.#problems.note(`${name} twice`, this.#refusal(name, said, "give it another id or remove one of them"));
-  }
-
-  #tell(tasks: TaskMap): void {
-    const before = this.#tasks;
-    this.#tasks = tasks;
-    if (before === undefined) {
-      this.#sink?.replace([...tasks.values()]);
-      return;
-    }
-    const delta = diffTasks(before, tasks);
-    if (!isEmptyDelta(delta)) this.#sink?.change(delta);
   }
 
   #pathOf(name: string): string {

@@ -59,6 +59,7 @@ export function isEmptyDelta(delta: TaskDelta): boolean {
   return delta.put.length === 0 && delta.removed.length === 0;
 }
 
-function sameTask(a: Task | undefined, b: Task): boolean {
+/** True for two tasks of which nothing differs. */
+export function sameTask(a: Task | undefined, b: Task): boolean {
   return a === b || (a !== undefined && Bun.deepEquals(a, b, true));
 }

@@ -14,15 +14,11 @@ export class IpvsAddresses {
   /** Without service at the last `prepare`: they go with the next one. Until then a client with a connection to the
    *  service is told that it has ended, by a node that still takes the packets for its own. */
   readonly #idle = new Set<string>();
-  /** The first address of each family. */
+  /** The namespace's main address of each family: the first that the kernel names. Connections of its own processes
+   *  begin with it, not with the virtual IP, to which no backend could answer. */
   readonly #sources = new Map<Family, Ip>();
 
-  /** Where only processes of the namespace are clients (`ownClients`), their connections begin with an address of the
-   *  namespace's own, so that nobody has to masquerade them. */
-  constructor(
-    private readonly kernel: Kernel,
-    private readonly ownClients: boolean,
-  ) {}
+  constructor(private readonly kernel: Kernel) {}
 
   /** Makes the device, reads which addresses there are, adds those that are missing and takes away those that have had
    *  no service for two calls. Names what it made. */
@@ -107,9 +103,8 @@ export class IpvsAddresses {
 
   #findSources(): void {
     this.#sources.clear();
-    if (!this.ownClients) return;
-    for (const { address, scope } of this.kernel.addresses().toReversed()) {
-      if (scope === "global") this.#sources.set(address.ip.family, address.ip);
+    for (const { address, scope, tentative } of this.kernel.addresses().toReversed()) {
+      if (scope === "global" && !tentative) this.#sources.set(address.ip.family, address.ip);
     }
   }
 

@@ -2,18 +2,26 @@ import type { Kernel } from "../../kernel/kernel.ts";
 import type { NftOutline } from "../../kernel/nftables.ts";
 import { type Family, formatIp, type Ip, parseIp } from "../../lib/address.ts";
 import { NetError } from "../../lib/error.ts";
+import { LINKS_SET, MASQUERADE_RULES } from "./masquerade.ts";
 
 /** Our table of nftables rules. */
 const TABLE = "inet dcos_l4lb_ipvs";
 const NAME = ["inet", "dcos_l4lb_ipvs"] as const;
 const SET = { 4: "vips4", 6: "vips6" } as const;
+/** All sets, and their definitions. */
+const SETS: Readonly<Record<string, string>> = {
+  [SET[4]]: "type ipv4_addr ;",
+  [SET[6]]: "type ipv6_addr ;",
+  links: LINKS_SET,
+};
 
 /** Elements of one command: nft parses long ones slowly. */
 const ELEMENTS = 1000;
 
 interface Chain {
   readonly name: string;
-  readonly hook: string;
+  /** Absent for a chain that another leads to. */
+  readonly hook?: string;
   /** By name, which is the rule's comment: so its absence can be told without reading what it says. */
   readonly rules: Readonly<Record<string, string>>;
 }
@@ -28,11 +36,12 @@ const CHAINS: readonly Chain[] = [
   // what is for the virtual IP, whose address is local too.
   { name: "prerouting", hook: "type nat hook prerouting priority -110 ;", rules: untranslated() },
   { name: "output", hook: "type nat hook output priority -110 ;", rules: untranslated() },
-  // The backend answers to the node, which alone can put the virtual IP back in.
+  // Only the node can put the virtual IP back into the backend's answers.
+  { name: "translated", rules: Object.fromEntries(MASQUERADE_RULES.map(({ name, text }) => [name, text])) },
   {
     name: "postrouting",
     hook: "type nat hook postrouting priority 90 ;",
-    rules: perFamily((family) => ({ masquerade: `ct original ${WORD[family]} daddr @${SET[family]} masquerade` })),
+    rules: perFamily((family) => ({ translated: `ct original ${WORD[family]} daddr @${SET[family]} goto translated` })),
   },
   // What IPVS has not taken is for a port without service, where a process of the host must not answer.
   {
@@ -59,13 +68,13 @@ function perFamily(rules: (family: Family) => Readonly<Record<string, string>>):
   return Object.fromEntries(named);
 }
 
-/** The table without elements, in place of whatever is in it. */
+/** The table without addresses, in place of whatever is in it. */
 const TABLE_COMMANDS: readonly string[] = [
   `delete table ${TABLE}`,
   `add table ${TABLE}`,
-  ...FAMILIES.map((family) => `add set ${TABLE} ${SET[family]} { type ipv${family}_addr ; }`),
+  ...Object.entries(SETS).map(([name, definition]) => `add set ${TABLE} ${name} { ${definition} }`),
   ...CHAINS.flatMap(({ name, hook, rules }) => [
-    `add chain ${TABLE} ${name} { ${hook} }`,
+    `add chain ${TABLE} ${name}${hook === undefined ? "" : ` { ${hook} }`}`,
     ...Object.entries(rules).map(([rule, text]) => `add rule ${TABLE} ${name} ${text} comment "${rule}"`),
   ]),
 ];
@@ -164,7 +173,7 @@ function isWhole({ dormant, chains, sets }: NftOutline): boolean {
       names.every((rule, at) => found.rules[at] === rule)
     );
   };
-  return !dormant && CHAINS.every(fits) && FAMILIES.every((family) => sets.includes(SET[family]));
+  return !dormant && CHAINS.every(fits) && Object.keys(SETS).every((name) => sets.includes(name));
 }
 
 /** No library, or a kernel without tables for IP. */

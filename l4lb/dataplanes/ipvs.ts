@@ -56,7 +56,7 @@ class IpvsDataplane implements Dataplane {
     private readonly options: IpvsOptions,
     ownClients: boolean,
   ) {
-    this.#addresses = new IpvsAddresses(kernel, ownClients);
+    this.#addresses = new IpvsAddresses(kernel);
     this.#firewall = ownClients ? NO_FIREWALL : ipvsFirewall(kernel);
   }
 

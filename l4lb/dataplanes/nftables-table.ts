@@ -1,5 +1,6 @@
 import type { NftOutline } from "../../kernel/nftables.ts";
 import type { Family } from "../../lib/address.ts";
+import { LINKS_SET, MASQUERADE_RULES } from "./masquerade.ts";
 
 /** Our one table; whatever is in it is ours. */
 export const L4LB_TABLE = "dcos_l4lb";
@@ -27,7 +28,7 @@ const ADDRESS_TYPE = { 4: "ipv4_addr", 6: "ipv6_addr" } as const;
 const serviceType = (family: Family): string => `${ADDRESS_TYPE[family]} . inet_proto . inet_service`;
 const targetType = (family: Family): string => `${ADDRESS_TYPE[family]} . inet_service`;
 
-/** Sets that are always there. `links` only ever has elements of twice the same interface (see `translatedRules`). */
+/** Sets that are always there. */
 const SETS: Readonly<Record<string, string>> = {
   ...Object.fromEntries(
     FAMILIES.flatMap((family) => [
@@ -36,7 +37,7 @@ const SETS: Readonly<Record<string, string>> = {
       [`vips${family}`, `type ${ADDRESS_TYPE[family]} ;`],
     ]),
   ),
-  links: "type iface_index . iface_index ; flags dynamic ; size 65535 ;",
+  links: LINKS_SET,
 };
 
 /** Maps that come with the first service that needs their size, or the first with an affinity of that many seconds. */
@@ -115,7 +116,7 @@ function familyChains(family: Family, growth: readonly Growth[]): Chain[] {
       rules: ["sticky", "random", "hash"].map((each) => ({ name: each, text: `jump ${each}${family}` })),
     },
     { name: `note${family}`, rules: [...countRules(family), ...seconds.flatMap((each) => noteRules(family, each))] },
-    { name: `translated${family}`, rules: translatedRules(family) },
+    { name: `translated${family}`, rules: [{ name: "note", text: `jump note${family}` }, ...MASQUERADE_RULES] },
   ];
 }
 
@@ -153,23 +154,6 @@ function noteRules(family: Family, seconds: number): Rule[] {
       `${service} @affine${family}_${seconds} update @sticky${family}_${seconds} ` +
       `{ ct original ${ip} saddr . ${service} timeout ${seconds}s : ct reply ${ip} saddr . ct reply proto-src }`,
   );
-}
-
-/** A backend that would answer past us must see us as the sender: one that is reached through the interface that the
- *  client's packets came from, such as the client itself or its neighbour on a bridge. nft can't compare two
- *  interfaces, so the packet adds the pair of twice its incoming one to a set, and then looks for its own pair there.
- *  Where bridges call iptables (net.bridge.bridge-nf-call-iptables, which Docker switches on), such a packet goes back
- *  through its bridge without having an incoming interface. A process of the host has chosen its source address before
- *  anybody knew where its packets would go. */
-function translatedRules(family: Family): Rule[] {
-  return [
-    { name: "note", text: `jump note${family}` },
-    { name: "loopback", text: 'oifname "lo" return' },
-    { name: "host", text: "fib saddr type local masquerade" },
-    { name: "link", text: "add @links { iif . iif }" },
-    { name: "turned", text: "iif . oif @links masquerade" },
-    { name: "bridged", text: "iif 0 masquerade" },
-  ];
 }
 
 /** What a table lacks. */

@@ -39,6 +39,25 @@ func main() {
 }
 `;
 
+/** Prints each address of a name with the name that this address has, or why there is none. */
+const MUSL_PROGRAM = `
+#include <netdb.h>
+#include <stdio.h>
+
+int main(int count, char **words) {
+  struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *each;
+  int error = getaddrinfo(words[count - 1], 0, &hints, &each);
+  if (error) puts(gai_strerror(error));
+  for (; !error && each; each = each->ai_next) {
+    char address[64], name[NI_MAXHOST];
+    getnameinfo(each->ai_addr, each->ai_addrlen, address, sizeof address, 0, 0, NI_NUMERICHOST);
+    error = getnameinfo(each->ai_addr, each->ai_addrlen, name, sizeof name, 0, 0, NI_NAMEREQD);
+    printf("%s %s\\n", address, error ? gai_strerror(error) : name);
+  }
+  return error != 0;
+}
+`;
+
 const NODE_PROGRAM = `
 const dns = require("node:dns").promises;
 Promise.all([
@@ -142,6 +161,42 @@ describeLab("resolvers of others in a container", function () {
     needs(this, "delv");
     const found = await resolving("delv", "@198.51.100.1", "-i", `web.${ZONE}`, "A");
     expect(found).to.match(new RegExp(`web\\.${ZONE}\\.\\s+\\d+\\s+IN\\s+A\\s+${v4}`));
+  });
+
+  it("drill sees an authoritative answer over UDP and TCP, and the name of an address", async function () {
+    needs(this, "drill");
+    for (const how of ["-u", "-t"]) {
+      const found = await resolving("drill", how, "@198.51.100.1", `web.${ZONE}`, "A");
+      expect(found).to.match(/flags: qr aa rd ra/);
+      expect(found).to.match(new RegExp(`web\\.${ZONE}\\.\\s+5\\s+IN\\s+A\\s+${v4}`));
+    }
+    expect(await resolving("drill", "-x", "@198.51.100.1", v6)).to.match(new RegExp(`PTR\\s+web\\.${ZONE}\\.`));
+    const none = await resolving("drill", "@198.51.100.1", `web.${ZONE}`, "MX");
+    expect(none)
+      .to.match(/rcode: NOERROR/)
+      .and.to.match(/AUTHORITY SECTION:\n\S+\s+1\s+IN\s+SOA/);
+  });
+
+  it("musl finds both families, by the whole name and by the search list, and the names of addresses", async function () {
+    needs(this, "musl-gcc");
+    const program = join(directory, "musl");
+    writeFileSync(`${program}.c`, MUSL_PROGRAM);
+    const built = Bun.spawnSync(["musl-gcc", "-static", "-o", program, `${program}.c`]);
+    expect(built.exitCode, built.stderr.toString()).to.equal(0);
+    const both = [v4, v6].map((address) => `${address} web.${ZONE}`).sort();
+    for (const name of [`web.${ZONE}`, "web"])
+      expect((await resolving(program, name)).trim().split("\n").sort()).to.deep.equal(both);
+    expect(await resolving(program, `nothing.${ZONE}`)).to.equal("Name does not resolve\n");
+    // A name that others exist below, and that has no records itself.
+    expect(await resolving(program, `_tcp.${ZONE}`)).to.match(/^Name has no usable address|^Name does not resolve/);
+  });
+
+  it("find the name of a node by its address, and the address by that name", async () => {
+    const [address = ""] = (await dig("+short", "thisnode.thisdcos.directory", "A")).trim().split("\n");
+    const name = (await dig("+short", "-x", address)).trim();
+    expect(name).to.match(/^\S+\.node\.dcos\.thisdcos\.directory\.$/);
+    expect(await dig("+short", name, "A")).to.equal(`${address}\n`);
+    expect(await resolving("getent", "hosts", address)).to.match(new RegExp(`^${address} +${name.slice(0, -1)}`));
   });
 
   it("Node finds addresses, services, all records of a name, and names of addresses", async function () {

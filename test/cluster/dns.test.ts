@@ -6,6 +6,7 @@ import { becomes, describeLab, eventually, sweepLabs } from "../support/lab.ts";
 
 const DIRECTORY = "thisdcos.directory";
 const LOAD = fileURLToPath(new URL("../support/dns-load.ts", import.meta.url));
+const TCP_LOAD = fileURLToPath(new URL("../support/dns-load-tcp.ts", import.meta.url));
 /** In which a name must follow what happened anywhere in the cluster, milliseconds. */
 const FOLLOW_LIMIT_MS = 5000;
 
@@ -130,6 +131,28 @@ describeLab("names in a cluster of three hosts", function () {
     const { sent, answered, good } = JSON.parse(stdout || stderr) as Record<string, number>;
     expect(sent).to.be.greaterThan(1000);
     expect({ answered, good }).to.deep.equal({ answered: sent, good: sent });
+  });
+
+  it("are answered over TCP, on a second connection at most, while the node's own daemon is restarted", async () => {
+    const load = labs.run(
+      "lab",
+      "exec",
+      "--name",
+      "client",
+      "--",
+      process.execPath,
+      TCP_LOAD,
+      "198.51.100.1",
+      web,
+      "3000",
+    );
+    await Bun.sleep(1000);
+    await cluster.signal(2, "SIGTERM");
+    await cluster.start(2);
+    const { stdout, stderr } = await load;
+    const { sent, good } = JSON.parse(stdout || stderr) as Record<string, number>;
+    expect(sent).to.be.greaterThan(200);
+    expect(good).to.equal(sent);
   });
 
   it("are not asked of anybody by an agent with DNS switched off", async () => {

@@ -10,15 +10,29 @@ function run(node: Kernel, command: string): string {
   return stdout.toString();
 }
 
+/** Nothing of nf_tables but bridges is in this kernel, so rules of iptables stand in for our table's masquerading. They
+ *  can't compare interfaces, so a mark tells through which a packet came. */
+function standIn(node: Kernel): void {
+  const nat = "-t nat -A POSTROUTING -m ipvs --ipvs --vdir ORIGINAL --vmethod MASQ";
+  const rules = [
+    `${nat} -o lo -j RETURN`,
+    `${nat} -m addrtype --src-type LOCAL -j MASQUERADE`,
+    ...["br0", "vfar"].flatMap((dev, index) => [
+      `-t mangle -A PREROUTING -i ${dev} -j MARK --set-mark ${index + 1}`,
+      `${nat} -o ${dev} -m mark --mark ${index + 1} -j MASQUERADE`,
+    ]),
+  ];
+  for (const tool of ["iptables-legacy", "ip6tables-legacy"]) {
+    if (run(node, `${tool} -t nat -S`).includes("MASQUERADE")) continue;
+    for (const rule of rules) run(node, `${tool} ${rule}`);
+  }
+}
+
 vipBehaviour({
   name: "IPVS",
   unavailable: () => undefined,
   open(node) {
-    // Nothing of nf_tables but bridges is in this kernel, so the rule that the reference's unit sets up stands in.
-    for (const tool of ["iptables-legacy", "ip6tables-legacy"]) {
-      const rule = "POSTROUTING -m ipvs --ipvs --vdir ORIGINAL --vmethod MASQ -j MASQUERADE";
-      if (!run(node, `${tool} -t nat -S`).includes("MASQUERADE")) run(node, `${tool} -t nat -A ${rule}`);
-    }
+    standIn(node);
     return openIpvsDataplane(node, { release: release(), random: Math.random });
   },
   damages: [

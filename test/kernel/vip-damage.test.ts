@@ -3,30 +3,16 @@ import { join } from "node:path";
 import { expect } from "chai";
 import { CgroupLink } from "../../kernel/bpf-link.ts";
 import { BpfMap } from "../../kernel/bpf-map.ts";
-import type { Kernel } from "../../kernel/kernel.ts";
-import { VipKeeper } from "../../l4lb/apply.ts";
-import type { Dataplane } from "../../l4lb/dataplane.ts";
+import type { Kernel, Route } from "../../kernel/kernel.ts";
 import { openNftablesDataplane } from "../../l4lb/dataplanes/nftables.ts";
 import { openSocketDataplane } from "../../l4lb/dataplanes/socket.ts";
 import { MAPS, type MapName } from "../../l4lb/dataplanes/socket-layout.ts";
-import { newVipMetrics } from "../../l4lb/metric.ts";
-import { type Service, serviceName } from "../../l4lb/service.ts";
-import { formatPrefix } from "../../lib/address.ts";
 import { systemClock } from "../../lib/clock.ts";
 import { needsRoot } from "../support/needs-root.ts";
 import { openSocketPlace, type SocketPlace, socketPlaceUnavailable } from "../support/socket-place.ts";
+import { deviceAndRoutes, keeps } from "../support/vip-damages.ts";
 import type { VipDamage } from "../support/vip-harness.ts";
 import { openVipNetwork, type VipNetwork } from "../support/vip-network.ts";
-import { service, sorted } from "../support/vip-services.ts";
-
-/** Something of everything: both families and protocols, weights, every scheduler, affinity. */
-const SERVICES: readonly Service[] = [
-  service("tcp 11.0.0.1:80", ["10.88.0.11", ["10.88.0.12", 3]]),
-  service("udp 11.0.0.1:53", ["10.88.0.11"], { scheduler: "rr" }),
-  service("tcp 11.0.0.2:443", ["10.88.0.12", "10.88.0.13"], { scheduler: "mh" }),
-  service("tcp [fd11::1]:80", ["fd88::11", "fd88::12"], { affinity: 300 }),
-  service("udp [fd11::1]:53", ["fd88::13"], { scheduler: "sh" }),
-];
 
 describe("every object of a data plane, deleted by somebody else", function () {
   this.timeout(60_000);
@@ -40,7 +26,7 @@ describe("every object of a data plane, deleted by somebody else", function () {
   it("nftables: is put back and named, one by one", () => {
     const { node } = network;
     const open = () => openNftablesDataplane(node, systemClock);
-    const damages = keeps(open, node, () => [...nftObjects(node), ...elements(node), ...deviceAndRoutes(node)]);
+    const damages = keeps(open, node, () => [...nftObjects(node), ...elements(node), ...deviceAndRoutes(routes(node))]);
     expect(damages.filter((what) => what.startsWith("rule "))).to.have.length.greaterThan(20);
     expect(damages.filter((what) => what.startsWith("element "))).to.have.length.greaterThan(20);
     expect(damages.filter((what) => what.startsWith("route "))).to.have.length(3);
@@ -63,48 +49,6 @@ describe("every object of a data plane, deleted by somebody else", function () {
     }
   });
 });
-
-/** Lets a keeper make the services; then, for each object that `list` finds in the kernel, deletes it and expects that
- *  the next pass puts it back and names something, and that all is as before. Returns what was deleted. */
-function keeps(open: () => Dataplane, node: Kernel, list: () => readonly VipDamage[]): string[] {
-  const dataplane = open();
-  const keeper = new VipKeeper({ dataplane, metrics: newVipMetrics(), monotonic: () => 0 });
-  const wanted = new Map(SERVICES.map((each) => [serviceName(each), each]));
-  const done: string[] = [];
-  try {
-    keeper.reconcile(wanted, true);
-    keeper.reconcile(wanted, true);
-    const whole = look(open, node, list);
-    const all = new Set(list().map(({ what }) => what));
-    for (const what of all) {
-      // Its handle may be another one by now.
-      const damage = list().find((each) => each.what === what);
-      expect(damage, what).to.not.equal(undefined);
-      damage?.do(node);
-      const { repaired, refused } = keeper.reconcile(wanted, true);
-      expect(refused, what).to.deep.equal([]);
-      expect(repaired, `named, after ${what} was deleted`).to.not.deep.equal([]);
-      // What is found to be there in part is complete with the next pass at the latest.
-      keeper.reconcile(wanted, true);
-      expect(look(open, node, list), what).to.deep.equal(whole);
-      done.push(what);
-    }
-  } finally {
-    dataplane.remove();
-    dataplane.close();
-  }
-  return done;
-}
-
-/** All that stands, and what another data plane of this kind reads. */
-function look(open: () => Dataplane, node: Kernel, list: () => readonly VipDamage[]) {
-  const other = open();
-  const { made } = other.prepare();
-  const services = sorted(other.read());
-  other.close();
-  const objects = list().map(({ what }) => what);
-  return { made, services, objects: objects.sort(), device: node.link("minuteman")?.up };
-}
 
 /** Chains and rules as `nft` shows them. Chains that rules lead to, and sets, can't be deleted by anybody: they are
  *  emptied. */
@@ -157,21 +101,8 @@ function elements(node: Kernel): VipDamage[] {
   });
 }
 
-function deviceAndRoutes(node: Kernel): VipDamage[] {
-  const dev = "minuteman";
-  return [
-    { what: "device", do: (kernel) => kernel.apply([{ do: "link.delete", dev }]) },
-    { what: "state of the device", do: (kernel) => kernel.apply([{ do: "link.set", dev, set: { up: false } }]) },
-    ...node
-      .routes({ dev })
-      .filter(({ protocol }) => protocol === 172)
-      .map((route): VipDamage => {
-        return {
-          what: `route ${formatPrefix(route.dst)}`,
-          do: (kernel) => kernel.apply([{ do: "route.delete", route }]),
-        };
-      }),
-  ];
+function routes(node: Kernel): Route[] {
+  return node.routes({ dev: "minuteman" }).filter(({ protocol }) => protocol === 172);
 }
 
 function links({ pins }: SocketPlace): VipDamage[] {

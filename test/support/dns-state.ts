@@ -36,7 +36,14 @@ export function dnsState(count = 1): { readonly dns: DnsState; readonly names: N
     }),
   );
   view.apply(tasks.map((task) => ({ type: "put", fact: taskFact("m1", task, 1, NOW - 7000) })));
-  const names = new Names({ node: "m1", publicAddresses: [], custom: [], ranges: DCOS_RANGES, zones: [] });
+  const names = new Names({
+    node: "m1",
+    publicAddresses: [],
+    custom: [],
+    ranges: DCOS_RANGES,
+    forwarded: [],
+    zones: [],
+  });
   names.begin(view.snapshot());
   const { zones } = names;
   const dns: DnsState = {

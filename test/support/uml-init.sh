@@ -15,8 +15,8 @@ ln -s /usr/lib/uml/modules /run/uml/lib/modules
 printf '#!/bin/sh\nexec modprobe --dirname /run/uml "$@"\n' > /run/uml/modprobe
 chmod +x /run/uml/modprobe
 echo /run/uml/modprobe > /proc/sys/kernel/modprobe
-# Asked for by nobody, and its settings must be there before the first namespace.
-/run/uml/modprobe ipv6
+# Asked for by nobody, and their settings must be there before the first namespace.
+/run/uml/modprobe --all ipv6 br_netfilter
 cd /run/tree || exit 1
 echo "uml: begin"
 # A pipe, for a terminal would get colours.

@@ -24,10 +24,22 @@ export interface VipNetwork {
   close(): void;
 }
 
-/** Addresses of the machines, by family. */
+/** Addresses of the machines, by family; `gateway` is the node's towards the machine behind it. */
 export const ADDRESS = {
-  4: { node: "10.77.0.1", client: "10.77.0.5", job: "10.77.0.6", far: ["10.88.0.11", "10.88.0.12", "10.88.0.13"] },
-  6: { node: "fd77::1", client: "fd77::5", job: "fd77::6", far: ["fd88::11", "fd88::12", "fd88::13"] },
+  4: {
+    node: "10.77.0.1",
+    gateway: "10.88.0.1",
+    client: "10.77.0.5",
+    job: "10.77.0.6",
+    far: ["10.88.0.11", "10.88.0.12", "10.88.0.13"],
+  },
+  6: {
+    node: "fd77::1",
+    gateway: "fd88::1",
+    client: "fd77::5",
+    job: "fd77::6",
+    far: ["fd88::11", "fd88::12", "fd88::13"],
+  },
 } as const;
 
 /** The port of all servers. */
@@ -84,11 +96,18 @@ function build(node: Kernel, ends: Readonly<Record<"vclient" | "vjob" | "vfar", 
     ...addresses("vfar", ["10.88.0.1/24", "fd88::1/64"]),
   ]);
   // Bridged packets would pass the firewall too, which hides a neighbour's answer that misses the node.
-  for (const path of ["net/bridge/bridge-nf-call-iptables", "net/bridge/bridge-nf-call-ip6tables"]) {
-    if (node.sysctl(path) !== undefined) node.setSysctl(path, "0");
-  }
+  setBridgedFirewall(node, false);
   node.setSysctl("net/ipv4/ip_forward", "1");
   node.setSysctl("net/ipv6/conf/all/forwarding", "1");
+}
+
+/** Whether what the node's bridge carries from one container to another passes the node's firewall, as Docker wants it.
+ *  False when the kernel has no such setting, because br_netfilter isn't there: then nothing bridged passes it. */
+export function setBridgedFirewall(node: Kernel, passes: boolean): boolean {
+  const paths = ["net/bridge/bridge-nf-call-iptables", "net/bridge/bridge-nf-call-ip6tables"];
+  const present = paths.filter((path) => node.sysctl(path) !== undefined);
+  for (const path of present) node.setSysctl(path, passes ? "1" : "0");
+  return present.length === paths.length;
 }
 
 function attach(machine: Kernel, own: readonly string[], gateways: readonly string[]): void {

@@ -1,6 +1,8 @@
 import { expect } from "chai";
+import type { Family } from "../../lib/address.ts";
+import { skipBecause } from "./needs-root.ts";
 import type { VipWorld } from "./vip-behaviour.ts";
-import { ADDRESS, BACKEND_PORT } from "./vip-network.ts";
+import { ADDRESS, BACKEND_PORT, setBridgedFirewall } from "./vip-network.ts";
 import type { Peer } from "./vip-peers.ts";
 import { service } from "./vip-services.ts";
 
@@ -11,7 +13,7 @@ const NAME = { 4: "11.0.0.1", 6: "[fd11::1]" } as const;
 export function reachCases(current: () => VipWorld): void {
   for (const family of [4, 6] as const) {
     const address = VIP[family];
-    const { client, job, node, far } = ADDRESS[family];
+    const { far } = ADDRESS[family];
     const name = (protocol: "tcp" | "udp", port = 80) => `${protocol} ${NAME[family]}:${port}`;
 
     it(`the node and its containers reach a backend elsewhere over TCP and UDP (IPv${family})`, async () => {
@@ -23,21 +25,25 @@ export function reachCases(current: () => VipWorld): void {
       }
     });
 
-    it(`a container reaches itself, its neighbour and its node through a virtual IP (IPv${family})`, async () => {
-      const { peers, want } = current();
-      const targets = [client, job, node];
-      want(
-        ...targets.flatMap((target, index) => [
-          service(name("tcp", 81 + index), [target]),
-          service(name("udp", 81 + index), [target]),
-        ]),
-      );
-      for (const peer of [peers.client, peers.job, peers.node]) {
-        for (const [index, target] of targets.entries()) {
-          expect(await peer.ask({ address, port: 81 + index }, 5)).to.deep.equal({ [target]: 5 });
-          expect(await peer.askUdp({ address, port: 81 + index })).to.match(new RegExp(`^${target} hello `));
-        }
+    it(`a container reaches itself, its neighbour and its node through a virtual IP (IPv${family})`, () =>
+      allReachAll(current(), family));
+
+    it(`so it does where the bridge calls iptables, as Docker has it (IPv${family})`, async function () {
+      const { network } = current();
+      if (!setBridgedFirewall(network.node, true)) skipBecause(this, "this kernel has no br_netfilter");
+      try {
+        await allReachAll(current(), family);
+      } finally {
+        setBridgedFirewall(network.node, false);
       }
+    });
+
+    it(`a backend elsewhere sees the address of the container, and of the node, that connects (IPv${family})`, async () => {
+      const { peers, want } = current();
+      want(service(name("tcp"), [far[0]]));
+      const seen = async (peer: Peer) => (await peer.greeting({ address, port: 80 })).split(" ")[1];
+      expect(await seen(peers.client)).to.equal(ADDRESS[family].client);
+      expect(await seen(peers.node)).to.equal(ADDRESS[family].gateway);
     });
 
     it(`long lines pass in both directions (IPv${family})`, async () => {
@@ -116,6 +122,21 @@ export function reachCases(current: () => VipWorld): void {
       expect(await peers.client.askUdp(where)).to.match(new RegExp(`^${address} hello `));
     }
   });
+}
+
+/** Expects that both containers and the node reach each of them, themselves too, over TCP and UDP. */
+async function allReachAll({ peers, want }: VipWorld, family: Family): Promise<void> {
+  const { client, job, node } = ADDRESS[family];
+  const ports = new Map([client, job, node].map((target, index) => [81 + index, target]));
+  const names = (port: number) => (["tcp", "udp"] as const).map((protocol) => `${protocol} ${NAME[family]}:${port}`);
+  want(...[...ports].flatMap(([port, target]) => names(port).map((name) => service(name, [target]))));
+  for (const [from, peer] of Object.entries({ client: peers.client, job: peers.job, node: peers.node })) {
+    for (const [port, target] of ports) {
+      const where = { address: VIP[family], port };
+      expect(await peer.ask(where, 5), `${from} to ${target}`).to.deep.equal({ [target]: 5 });
+      expect(await peer.askUdp(where), `${from} to ${target}`).to.match(new RegExp(`^${target} hello `));
+    }
+  }
 }
 
 /** Expects that a connection is refused, from the node and from a container, and not after waiting for an answer in

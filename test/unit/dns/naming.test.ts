@@ -18,6 +18,7 @@ const vip: Subject = {
   kind: "vip",
   vip: { label: "/api.hello-world", framework: "marathon", addresses: ["11.1.2.3", "fd01:c::5"] },
 };
+const node: Subject = { kind: "node", node: { name: "Worker_1.example.org", addresses: ["10.0.0.9", "fd00::9"] } };
 const INSTANCE = "myapp-mygroup-wn5mc-s1.marathon";
 const DCOS = "dcos.thisdcos.directory";
 
@@ -31,6 +32,8 @@ const EXAMPLES: readonly [string, Subject, readonly string[]][] = [
   ["master", cluster, [`master.${DCOS} A 10.0.0.5`, `master.${DCOS} A 10.0.0.6`]],
   ["thisnode", cluster, ["thisnode.thisdcos.directory A 10.0.0.9", "thisnode.thisdcos.directory AAAA fd00::9"]],
   ["public-thisnode", cluster, ["public.thisnode.thisdcos.directory A 203.0.113.9"]],
+  ["node", node, [`worker-1-example-org.node.${DCOS} A 10.0.0.9`, `worker-1-example-org.node.${DCOS} AAAA fd00::9`]],
+  ["node-reverse", node, [`9.0.0.10.in-addr.arpa PTR worker-1-example-org.node.${DCOS}.`]],
   ["agentip", overlay, [`myapp-mygroup.marathon.agentip.${DCOS} A 172.17.0.4`]],
   ["containerip", overlay, [`myapp-mygroup.marathon.containerip.${DCOS} A 9.0.2.5`]],
   ["autoip", overlay, [`myapp-mygroup.marathon.autoip.${DCOS} A 9.0.2.5`]],

@@ -15,7 +15,14 @@ const CUSTOM = { name: `registry.component.${DIRECTORY}`, target: `master.dcos.$
 function known(...facts: readonly Fact[]) {
   const view = new FactView();
   view.apply(facts.map((fact) => ({ type: "put", fact })));
-  const names = new Names({ node: "n1", publicAddresses: [], custom: [CUSTOM], ranges: DCOS_RANGES, zones: [] });
+  const names = new Names({
+    node: "n1",
+    publicAddresses: [],
+    custom: [CUSTOM],
+    ranges: DCOS_RANGES,
+    forwarded: [],
+    zones: [],
+  });
   names.begin(view.snapshot());
   names.vips([{ key: "web", vip: { label: "/web", framework: "marathon", addresses: ["11.0.0.9"] } }]);
   names.mesos([{ name: "a.mesos", ttl: 60, data: { type: "A", address: "10.0.0.7" } }], "mesos");

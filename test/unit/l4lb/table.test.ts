@@ -297,6 +297,13 @@ describe("the table of many virtual IPs", function () {
 describe("the table of virtual IPs, whatever happens", function () {
   this.timeout(20_000);
 
+  it("takes the claims of a forgotten node, once it is heard of again, as those of any other", () => {
+    const bench = new Bench([put(nodeFact("n3")), judge("n3", "unreachable")]);
+    bench.say(judge("n3", "forgotten"), put(vipFact("n3", "app.marathon", "11.0.0.1", 1)));
+    bench.say(put(task("n1", 1)), put(vipFact("n1", "app.marathon", "11.0.0.2", 2)));
+    expect(bench.services()).to.deep.equal(["tcp 11.0.0.1:80 → 9.0.0.1:80*1"]);
+  });
+
   it("is what a new one computes from all there is, and tells of every change", () => {
     fc.assert(
       fc.property(fc.array(fc.array(anyChange, { maxLength: 4 }), { maxLength: 25 }), (batches) => {

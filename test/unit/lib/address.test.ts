@@ -22,6 +22,7 @@ import {
   type Prefix,
   parseIp,
   parsePrefix,
+  prefixesBetween,
   sizeOf,
   tryParseIp,
   tryParsePrefix,
@@ -232,6 +233,26 @@ describe("prefixes", () => {
       undefined,
       undefined,
     ]);
+  });
+
+  it("cover any range of addresses, each once, and no other", () => {
+    const texts = (first: string, last: string) => prefixesBetween(parseIp(first), parseIp(last)).map(formatPrefix);
+    expect(texts("11.0.0.0", "11.255.255.255")).to.deep.equal(["11.0.0.0/8"]);
+    expect(texts("fd01:c::", "fd01:c::ffff:ffff:ffff:ffff")).to.deep.equal(["fd01:c::/64"]);
+    expect(texts("0.0.0.0", "255.255.255.255")).to.deep.equal(["0.0.0.0/0"]);
+    expect(texts("10.0.0.1", "10.0.0.4")).to.deep.equal(["10.0.0.1/32", "10.0.0.2/31", "10.0.0.4/32"]);
+    expect(texts("10.0.0.2", "10.0.0.1")).to.deep.equal([]);
+    fc.assert(
+      fc.property(prefixes, fc.bigInt({ min: 0n, max: 5000n }), ({ ip }, steps) => {
+        const last = offsetIp(ip, steps) ?? ip;
+        let next: Ip | undefined = ip;
+        for (const prefix of prefixesBetween(ip, last)) {
+          expect([isNetwork(prefix), firstOf(prefix)]).to.deep.equal([true, next]);
+          next = offsetIp(lastOf(prefix), 1);
+        }
+        expect(next).to.deep.equal(offsetIp(last, 1));
+      }),
+    );
   });
 
   it("are cut into two halves that cover them and nothing else", () => {

@@ -1,12 +1,5 @@
 import { expect } from "chai";
-import {
-  type DnsState,
-  hostEntries,
-  queryBody,
-  recordStream,
-  serviceEntries,
-  zonesBody,
-} from "../../../../bin/api/dns.ts";
+import { hostEntries, queryBody, serviceEntries, zonesBody } from "../../../../bin/api/dns.ts";
 import { sampleState } from "../../../support/api-state.ts";
 import { dnsState, REPORT } from "../../../support/dns-state.ts";
 
@@ -44,43 +37,6 @@ describe("names over HTTP", function () {
       { service: `_x._tcp.${ZONE}`, host: "far.example", port: 7 },
     ]);
     expect(serviceEntries(dns, "nothing.spartan")).to.deep.equal([]);
-  });
-
-  it("are all in the list of records, and nothing else", async () => {
-    const { dns } = dnsState(700);
-    const text = await new Response(recordStream(dns)).text();
-    const records = JSON.parse(text) as { name: string; rtype: string; host: string }[];
-    const wanted = [...dns.zones].flatMap(({ data }) =>
-      data.sets.flatMap(({ records: set }) => set.filter(({ data: { type } }) => ["A", "AAAA", "SRV"].includes(type))),
-    );
-    expect(records).to.have.length(wanted.length);
-    expect(new Set(records.map(({ rtype }) => rtype))).to.deep.equal(new Set(["A", "AAAA", "SRV"]));
-    expect(records.find(({ rtype }) => rtype === "SRV")?.host).to.match(/^app-\S+:80$/);
-    expect(
-      text
-        .split("\n")
-        .slice(0, -1)
-        .every((line) => /^[[{].*[}\]],?$/.test(line)),
-    ).to.equal(true);
-  });
-
-  it("make an empty list where there are none, and are made only as far as they are read", async () => {
-    const { dns } = dnsState(1500);
-    let made = 0;
-    const counting = {
-      *[Symbol.iterator]() {
-        for (const entry of dns.zones) {
-          made++;
-          yield entry;
-        }
-      },
-    };
-    const reader = recordStream({ ...dns, zones: counting as unknown as DnsState["zones"] }).getReader();
-    await reader.read();
-    expect(made).to.be.within(1, 1000);
-    await reader.cancel();
-    const none = { *[Symbol.iterator]() {} } as unknown as DnsState["zones"];
-    expect(await new Response(recordStream({ ...dns, zones: none })).json()).to.deep.equal([]);
   });
 
   it("are counted by zone, beside how the server does", async () => {

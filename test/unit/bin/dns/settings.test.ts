@@ -2,7 +2,7 @@ import { expect } from "chai";
 import { type Config, readConfig } from "../../../../bin/config.ts";
 import { dnsSettings } from "../../../../bin/dns/settings.ts";
 import { endpointText } from "../../../../dns/endpoint.ts";
-import { formatIp } from "../../../../lib/address.ts";
+import { formatIp, formatPrefix } from "../../../../lib/address.ts";
 
 function configWith(env: Readonly<Record<string, string>>): Config {
   return readConfig({ text: undefined, file: "none", env }).config;
@@ -33,6 +33,20 @@ describe("the settings of the DNS server", () => {
     ]);
     expect(untracked.map(formatIp)).to.deep.equal(["198.51.100.1"]);
     expect(workers).to.equal(3);
+  });
+
+  it("know where virtual IPs have their addresses, and under which this node is reached from outside", () => {
+    const { vipRanges, publicAddresses } = dnsSettings(configWith({}));
+    expect([vipRanges.map(formatPrefix), publicAddresses]).to.deep.equal([["11.0.0.0/8", "fd01:c::/64"], []]);
+    const other = dnsSettings(
+      configWith({
+        DCOS_NET_L4LB_POOL: "10.64.0.0-10.64.1.127",
+        DCOS_NET_L4LB_POOL6: "",
+        DCOS_NET_DNS_PUBLIC_ADDRESSES: "203.0.113.9, 2001:DB8::9",
+      }),
+    );
+    expect(other.vipRanges.map(formatPrefix)).to.deep.equal(["10.64.0.0/24", "10.64.1.0/25"]);
+    expect(other.publicAddresses).to.deep.equal(["203.0.113.9", "2001:db8::9"]);
   });
 
   it("track queries where that is wanted", () => {

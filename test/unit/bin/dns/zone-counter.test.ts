@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import { ZoneCounter } from "../../../../bin/dns/zone-counter.ts";
 import { addressData } from "../../../../dns/record.ts";
+import { dcosZone } from "../../../../dns/zone.ts";
 import { localZones } from "../../../support/dns.ts";
 import { fakeClock } from "../../../support/fake-clock.ts";
 
@@ -30,6 +31,15 @@ describe("the count of names and records", () => {
     await clock.advance(1);
     expect((await counting).get(ZONE)).to.deep.equal({ names: 5001, records: 10_002 });
     expect(counter.last().get("spartan")).to.deep.equal({ names: 1, records: 2 });
+  });
+
+  it("is one for all the small zones that are counted together", async () => {
+    const zones = localZones();
+    for (const number of [1, 2, 3])
+      zones.open({ ...dcosZone(`${number}.0.0.10.in-addr.arpa`), countedAs: "in-addr.arpa" });
+    const counts = await new ZoneCounter(zones, fakeClock()).count();
+    expect(counts.get("in-addr.arpa")).to.deep.equal({ names: 3, records: 6 });
+    expect(counts.has("1.0.0.10.in-addr.arpa")).to.equal(false);
   });
 
   it("may be a few seconds old, and is made anew when it is older", async () => {

@@ -6,7 +6,7 @@ import { openIpvsDataplane } from "../../../../l4lb/dataplanes/ipvs.ts";
 import { openNftablesDataplane } from "../../../../l4lb/dataplanes/nftables.ts";
 import { planServices } from "../../../../l4lb/plan.ts";
 import type { Service } from "../../../../l4lb/service.ts";
-import { formatIp, hostPrefix, parseIp } from "../../../../lib/address.ts";
+import { formatIp, hostPrefix, parseIp, parsePrefix } from "../../../../lib/address.ts";
 import { systemClock } from "../../../../lib/clock.ts";
 import { hasErrno, NetError } from "../../../../lib/error.ts";
 import { service, sorted } from "../../../support/vip-services.ts";
@@ -80,6 +80,41 @@ describe("virtual IPs on IPVS in memory", () => {
     expect(plane.prepare()).to.deep.equal({ made: [] });
     expect(routed(kernel)).to.deep.equal(["11.0.0.1"]);
     expect(elements(kernel, "vips6")).to.deep.equal([]);
+  });
+
+  it("connections of the node's own processes begin with its main address, also after that has changed", () => {
+    const { kernel, plane } = open();
+    const give = (verb: "address.add" | "address.delete", dev: string, text: string, noDad = false) =>
+      kernel.apply([{ do: verb, address: { dev, address: parsePrefix(text), noDad } }]);
+    const sources = () => kernel.routes({ table: 255, dev: "minuteman", local: true }).map(({ source }) => source);
+    for (const name of ["eth0", "br0"]) kernel.apply([{ do: "link.add", link: { kind: "dummy", name, up: true } }]);
+    give("address.add", "eth0", "192.0.2.10/24");
+    give("address.add", "br0", "10.77.0.1/24");
+    plane.prepare();
+    want(plane, WEB, WEB6);
+    expect(sources()).to.deep.equal([parseIp("192.0.2.10"), undefined]);
+    give("address.add", "eth0", "2001:db8:2::10/64");
+    expect(plane.prepare().made, "with an address that is still being checked").to.deep.equal([]);
+    give("address.add", "br0", "2001:db8:1::10/64", true);
+    give("address.delete", "eth0", "192.0.2.10/24");
+    expect(plane.prepare().made).to.deep.equal(["route to 11.0.0.1", "route to fd01:c::1"]);
+    expect(sources()).to.deep.equal([parseIp("10.77.0.1"), parseIp("2001:db8:1::10")]);
+    expect(plane.prepare()).to.deep.equal({ made: [] });
+  });
+
+  it("the table masquerades by the same rules as that of the nftables data plane", () => {
+    const { kernel, plane } = open();
+    const other = openNftablesDataplane(kernel, systemClock);
+    plane.prepare();
+    other.prepare();
+    const rules = (table: string, chain: string) =>
+      kernel.nftables.outline("inet", table)?.chains.find(({ name }) => name === chain)?.rules;
+    for (const family of [4, 6]) {
+      const [note, ...rest] = rules("dcos_l4lb", `translated${family}`) ?? [];
+      expect(note).to.equal("note");
+      expect(rules(TABLE[1], "translated")).to.deep.equal(rest);
+    }
+    expect(rules(TABLE[1], "postrouting")).to.deep.equal(["translated IPv4", "translated IPv6"]);
   });
 
   it("an address whose service comes back between two preparations stays", () => {
