@@ -21,8 +21,8 @@ const SIZES: readonly number[] = [1000, 100_000, 1_000_000];
 const LOAD_LIMIT_MS = 60_000;
 /** Length of each run that is asked at half of the rate. */
 const WAIT_SECONDS = 1;
-/** The default buffer of a socket, 208 KiB, holds 194 of these queries: a server that rests for a moment loses none, and
- *  the client never waits for one that is lost. */
+/** The default buffer of a socket, 208 KiB, holds 194 of these queries: a server that rests for a moment loses none,
+ *  and the client never waits for one that is lost. */
 const IN_FLIGHT = 160;
 /** On local names we want to answer 1.2 times as much as this one. */
 const RIVAL = "knotd";
