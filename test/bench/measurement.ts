@@ -21,7 +21,8 @@ export interface Compared extends Measured {
   /** Who `theirs` is. */
   readonly reference: string;
   readonly theirs: Sample;
-  readonly budget: Budget;
+  /** Absent when the comparison only informs. */
+  readonly budget?: Budget;
 }
 
 /** A measurement of something that no other program does. */
@@ -60,9 +61,10 @@ export function ratioOf({ ours, theirs }: Measurement): number | undefined {
   return theirs && ours.median / theirs.median;
 }
 
-/** Which part of its budget ours takes: 1 or less is within. */
-export function shareOf(measurement: Measurement): number {
+/** Which part of its budget ours takes: 1 or less is within; undefined without a budget. */
+export function shareOf(measurement: Measurement): number | undefined {
   const { budget, ours } = measurement;
+  if (budget === undefined) return undefined;
   if ("most" in budget) return ours.median / budget.most;
   const ratio = ratioOf(measurement) ?? Number.NaN;
   return "ratio" in budget ? ratio / budget.ratio : budget.atLeast / ratio;
