@@ -1,5 +1,19 @@
 import { formatIp, type Ip, ipBytes } from "../lib/address.ts";
 import { addressOf, systemCall, trySystemCall } from "./ffi.ts";
+import {
+  bytesOf,
+  FLAGS,
+  IOV,
+  IOV_COUNT,
+  IOVEC_WORDS,
+  LENGTH,
+  MMSGHDR_WORDS,
+  NAME,
+  NAME_LENGTH,
+  SOURCE_BYTES,
+  setPointer,
+} from "./message-header.ts";
+import { ReplyBatch } from "./reply-batch.ts";
 
 const AF_INET = 2;
 const AF_INET6 = 10;
@@ -19,17 +33,6 @@ const POLLIN = 1;
 
 /** Bytes of struct sockaddr_in6, the larger of the two. */
 const SOCKADDR_BYTES = 28;
-/** Bytes of struct mmsghdr and struct iovec with 64-bit pointers (linux/socket.h). */
-const MMSGHDR_WORDS = 16;
-const IOVEC_WORDS = 4;
-/** Offsets in struct mmsghdr, in 32-bit words. */
-const NAME = 0;
-const NAME_LENGTH = 2;
-const IOV = 4;
-const IOV_COUNT = 6;
-const FLAGS = 12;
-const LENGTH = 14;
-
 export interface DatagramOptions {
   readonly ip: Ip;
   /** 0 lets the kernel choose. */
@@ -144,36 +147,33 @@ export function waitForDatagram(fds: readonly number[], milliseconds: number): v
 export class DatagramBatch {
   /** Received datagrams, each at its slot. */
   readonly input: Uint8Array;
-  /** Replies, each at its slot. */
-  readonly output: Uint8Array;
   readonly #count: number;
   readonly #slot: number;
   /** Who sent each of them: structs sockaddr. */
   readonly sources: Uint8Array;
   readonly #received: Uint32Array;
-  readonly #sent: Uint32Array;
-  readonly #inputVectors: Uint32Array;
-  readonly #outputVectors: Uint32Array;
-  readonly #sourceAt: number;
-  #replies = 0;
+  readonly #vectors: Uint32Array;
+  readonly #replies: ReplyBatch;
 
   /** Takes up to `count` datagrams at a time; a slot has `slot` bytes. */
   constructor(count: number, slot: number) {
     this.#count = count;
     this.#slot = slot;
     this.input = new Uint8Array(count * slot);
-    this.output = new Uint8Array(count * slot);
-    this.sources = new Uint8Array(count * 32);
-    this.#sourceAt = addressOf(this.sources);
+    this.sources = new Uint8Array(count * SOURCE_BYTES);
+    this.#replies = new ReplyBatch(count, slot, this.sources);
     this.#received = new Uint32Array(count * MMSGHDR_WORDS);
-    this.#sent = new Uint32Array(count * MMSGHDR_WORDS);
-    this.#inputVectors = vectorsFor(this.input, count, slot);
-    this.#outputVectors = vectorsFor(this.output, count, slot);
-    pointHeaders(this.#received, this.#inputVectors, count);
-    pointHeaders(this.#sent, this.#outputVectors, count);
+    this.#vectors = vectorsFor(this.input, count, slot);
+    pointHeaders(this.#received, this.#vectors, count);
+    const sourcesAt = addressOf(this.sources);
     for (let index = 0; index < count; index++) {
-      setPointer(this.#received, index * MMSGHDR_WORDS + NAME, this.#sourceAt + index * 32);
+      setPointer(this.#received, index * MMSGHDR_WORDS + NAME, sourcesAt + index * SOURCE_BYTES);
     }
+  }
+
+  /** Replies, each at its slot. */
+  get output(): Uint8Array {
+    return this.#replies.output;
   }
 
   /** How many datagrams came; 0 when none waits, or none has come for as long as the socket waits. */
@@ -181,7 +181,7 @@ export class DatagramBatch {
     for (let index = 0; index < this.#count; index++) {
       this.#received[index * MMSGHDR_WORDS + NAME_LENGTH] = SOCKADDR_BYTES;
     }
-    this.#replies = 0;
+    this.#replies.clear();
     const flags = wait ? MSG_WAITFORONE : MSG_DONTWAIT;
     return Math.max(0, trySystemCall("recvmmsg", fd, bytesOf(this.#received), this.#count, flags, null));
   }
@@ -199,36 +199,28 @@ export class DatagramBatch {
 
   /** Where in `sources` the sender of a datagram is. */
   sourceOffset(index: number): number {
-    return index * 32;
+    return index * SOURCE_BYTES;
   }
 
   /** Who sent a datagram, as a struct sockaddr. A copy. */
   source(index: number): Uint8Array {
     const length = this.#received[index * MMSGHDR_WORDS + NAME_LENGTH] ?? 0;
-    return this.sources.slice(index * 32, index * 32 + length);
+    return this.sources.slice(index * SOURCE_BYTES, index * SOURCE_BYTES + length);
   }
 
   /** Slot that the next reply belongs into. */
   get nextReply(): number {
-    return this.#replies;
+    return this.#replies.next;
   }
 
   /** Notes that the next reply is there, for the sender of the datagram `index`. */
   reply(index: number, length: number): void {
-    const header = this.#replies * MMSGHDR_WORDS;
-    setPointer(this.#sent, header + NAME, this.#sourceAt + index * 32);
-    this.#sent[header + NAME_LENGTH] = this.#received[index * MMSGHDR_WORDS + NAME_LENGTH] ?? 0;
-    this.#outputVectors[this.#replies * IOVEC_WORDS + 2] = length;
-    this.#replies++;
+    this.#replies.add(index, length);
   }
 
   /** Sends all replies. One that the kernel refuses is lost, those after it are not. */
   send(fd: number): void {
-    for (let done = 0; done < this.#replies; ) {
-      const rest = bytesOf(this.#sent).subarray(done * MMSGHDR_WORDS * 4);
-      const count = trySystemCall("sendmmsg", fd, rest, this.#replies - done, 0);
-      done += Math.max(1, count);
-    }
+    this.#replies.send(fd);
   }
 }
 
@@ -250,11 +242,6 @@ function pointHeaders(headers: Uint32Array, vectors: Uint32Array, count: number)
   }
 }
 
-function setPointer(words: Uint32Array, index: number, address: number): void {
-  words[index] = address % 2 ** 32;
-  words[index + 1] = Math.floor(address / 2 ** 32);
-}
-
 function socketAddress(ip: Ip, port: number): Uint8Array {
   const bytes = new Uint8Array(ip.family === 4 ? 16 : SOCKADDR_BYTES);
   bytes[0] = ip.family === 4 ? AF_INET : AF_INET6;
@@ -267,8 +254,4 @@ function socketAddress(ip: Ip, port: number): Uint8Array {
 /** struct timeval, or with a million units for each millisecond struct timespec. */
 function timeOf(milliseconds: number, units = 1000n): BigInt64Array {
   return new BigInt64Array([BigInt(Math.floor(milliseconds / 1000)), BigInt(milliseconds % 1000) * units]);
-}
-
-function bytesOf({ buffer, byteOffset, byteLength }: Uint32Array | Int32Array | BigInt64Array): Uint8Array {
-  return new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
 }

@@ -1,4 +1,3 @@
-import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { AGENT } from "../test/bench/agent.ts";
@@ -8,8 +7,9 @@ import { DNS_FORWARD } from "../test/bench/dns-forward.ts";
 import { DNS_UPDATE } from "../test/bench/dns-update.ts";
 import { DOCKER } from "../test/bench/docker.ts";
 import { LEASES } from "../test/bench/leases.ts";
-import { type Benchmark, type Measurement, ratioOf, type Sample, shareOf } from "../test/bench/measurement.ts";
+import type { Benchmark } from "../test/bench/measurement.ts";
 import { PEERS_PROGRAMMED } from "../test/bench/peers.ts";
+import { HEAD, lineOf, writeResults } from "../test/bench/report.ts";
 import { STARTUP } from "../test/bench/startup.ts";
 import { VIP_EVENT } from "../test/bench/vip-event.ts";
 import { VIP_IPVS } from "../test/bench/vip-ipvs.ts";
@@ -40,34 +40,12 @@ const BENCHMARKS: readonly Benchmark[] = [
 ];
 /** By name: the command. */
 const PROGRAMS: ReadonlyMap<string, readonly string[]> = new Map([
+  ["dns-peers", ["test/bench/dns-peers.ts"]],
   ["gossip", ["test/bench/gossip.ts", "spread", "idle", "deaths"]],
   ["gossip-hour", ["test/bench/gossip.ts", "hour"]],
   ["gossip-large", ["test/bench/gossip.ts", "large"]],
   ["gossip-serf", ["test/bench/gossip-serf.ts"]],
 ]);
-const RESULTS = join(import.meta.dir, "../bench-results");
-
-const COLUMNS = [40, 17, 17, 7, 9, 0] as const;
-
-function row(...cells: string[]): string {
-  return cells
-    .map((cell, index) => cell.padEnd(COLUMNS[index] ?? 0))
-    .join(" ")
-    .trimEnd();
-}
-
-function sampleText({ median, mad }: Sample, unit: string): string {
-  return `${median.toFixed(2)} ±${mad.toFixed(2)} ${unit}`;
-}
-
-function lineOf(measurement: Measurement): string {
-  const { name, ours, theirs, budget, unit = "ms" } = measurement;
-  const limit = "ratio" in budget ? `≤ ${budget.ratio} ×` : `≤ ${budget.most} ${unit}`;
-  const share = shareOf(measurement);
-  const verdict = share <= 1 ? "kept" : `missed by ${Math.round((share - 1) * 100)} %`;
-  const theirText = theirs === undefined ? "" : sampleText(theirs, unit);
-  return row(name, sampleText(ours, unit), theirText, ratioOf(measurement)?.toFixed(2) ?? "", limit, verdict);
-}
 
 /** True when the benchmark was measured. */
 async function measure({ name, runs, whyNot, run }: Benchmark, wanted: number | undefined): Promise<boolean> {
@@ -77,13 +55,7 @@ async function measure({ name, runs, whyNot, run }: Benchmark, wanted: number | 
     return false;
   }
   const measurements = await run(wanted ?? runs);
-  const machine = { cpus: navigator.hardwareConcurrency, kernel: (await Bun.file("/proc/version").text()).trim() };
-  const results = measurements.map((measurement) => ({
-    ...measurement,
-    ratio: ratioOf(measurement),
-    kept: shareOf(measurement) <= 1,
-  }));
-  writeFileSync(join(RESULTS, `${name}.json`), `${JSON.stringify({ name, machine, results }, undefined, 2)}\n`);
+  await writeResults(name, measurements);
   for (const measurement of measurements) console.log(lineOf(measurement));
   return true;
 }
@@ -105,8 +77,7 @@ if (chosen.length + programs.length < positionals.length || !usable) {
   console.error(`usage: bench [--runs N] [NAME...]; the names are ${names.join(", ")}`);
   process.exit(2);
 }
-mkdirSync(RESULTS, { recursive: true });
-if (chosen.length > 0) console.log(row("what", "ours", "theirs", "ratio", "budget", "verdict"));
+if (chosen.length > 0) console.log(HEAD);
 for (const benchmark of chosen) {
   try {
     if (!(await measure(benchmark, runs))) process.exitCode = 1;

@@ -40,7 +40,7 @@ export const TIERS: readonly Tier[] = [
     files: ["test/kernel/!(fake)*.test.ts"],
     needsRoot: true,
     programs: ["ip", "bridge", "nft", "conntrack"],
-    limitSeconds: 300,
+    limitSeconds: 600,
   },
   {
     name: "ipvs",
@@ -64,7 +64,7 @@ export const TIERS: readonly Tier[] = [
     files: ["test/peers/**/*.test.ts"],
     needsRoot: true,
     programs: ["ip", "nft", "conntrack", "iptables", "podman", "containerd", "ctr", "runc", "busybox", "curl", "flock"],
-    limitSeconds: 1200,
+    limitSeconds: 1800,
   },
   {
     name: "cluster",

@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { BENCH_ZONE, benchAddress, benchName } from "./dns-names.ts";
+import { benchName } from "./dns-names.ts";
+import { linesOf } from "./lines.ts";
 
 /** Length of each run of the client, seconds. */
 const SECONDS = 2;
@@ -38,66 +39,12 @@ export async function startOurs(...given: readonly (string | number)[]): Promise
   return { server, port: Number(await line()), line };
 }
 
-async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<string, undefined> {
-  let rest = "";
-  for await (const chunk of stream) {
-    const parts = (rest + new TextDecoder().decode(chunk)).split("\n");
-    rest = parts.pop() ?? "";
-    yield* parts;
-  }
-  return undefined;
-}
-
-/** knotd with the zone of so many names and one UDP worker. */
-export function startKnot(directory: string, port: number, names: number, ttl = 5): Bun.Subprocess {
-  const records = Array.from({ length: names }, (_, index) => `${benchName(index)}. ${ttl} A ${benchAddress(index)}`);
-  const head = [
-    `${BENCH_ZONE}. 5 SOA ns.spartan. support.mesosphere.com. 1 60 180 86400 1`,
-    `${BENCH_ZONE}. 5 NS ns.spartan.`,
-  ];
-  writeFileSync(join(directory, "zone"), `${[...head, ...records].join("\n")}\n`);
-  const configuration = `
-server:
-    rundir: "${directory}"
-    listen: 127.0.0.1@${port}
-    udp-workers: 1
-    tcp-workers: 1
-    background-workers: 1
-database:
-    storage: "${directory}"
-zone:
-  - domain: ${BENCH_ZONE}
-    file: "${join(directory, "zone")}"
-    zonefile-sync: -1
-    journal-content: none
-`;
-  writeFileSync(join(directory, "knot.conf"), configuration);
-  return Bun.spawn(["knotd", "-c", join(directory, "knot.conf")], { stdio: ["ignore", "ignore", "ignore"] });
-}
-
-/** One run of the client, in milliseconds for 1000 queries. */
-export async function ask(queries: string, port: number, server: number): Promise<Run> {
+/** One run of the client, with so many queries in flight. */
+export async function ask(queries: string, port: number, server: number, inFlight = 500): Promise<Run> {
   const before = processorMs(server);
-  const client = Bun.spawn(
-    [
-      "dnsperf",
-      "-s",
-      "127.0.0.1",
-      "-p",
-      `${port}`,
-      "-d",
-      queries,
-      "-l",
-      `${SECONDS}`,
-      "-c",
-      "8",
-      "-T",
-      "1",
-      "-q",
-      "500",
-    ],
-    { stdio: ["ignore", "pipe", "ignore"] },
-  );
+  const target = ["-s", "127.0.0.1", "-p", String(port), "-d", queries];
+  const load = ["-l", String(SECONDS), "-c", "8", "-T", "1", "-q", String(inFlight)];
+  const client = Bun.spawn(["dnsperf", ...target, ...load], { stdio: ["ignore", "pipe", "ignore"] });
   const report = await new Response(client.stdout).text();
   await client.exited;
   const completed = Number(/Queries completed:\s+(\d+)/.exec(report)?.[1] ?? 0);
@@ -112,4 +59,10 @@ function processorMs(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
+/** Memory of a process that is in the machine's, megabytes: VmRSS of /proc/<pid>/status (proc(5)). */
+export function residentMb(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, "latin1");
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) / 1000;
 }

@@ -1,7 +1,6 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { missingOf, withServers } from "./dns-beside.ts";
 import { startOurs, writeQueries } from "./dns-tools.ts";
+import { waitOf, waitsOf } from "./dns-waits.ts";
 import { type Benchmark, type Measurement, summarise } from "./measurement.ts";
 
 const NAMES = 1_000_000;
@@ -15,24 +14,26 @@ const SECONDS = 5;
 export const DNS_UPDATE: Benchmark = {
   name: "dns-update",
   runs: 2,
-  whyNot: () => (Bun.which("dnsperf") === null ? "dnsperf missing" : undefined),
+  whyNot: () => missingOf("dnsperf"),
   run: measure,
 };
 
-async function measure(runs: number): Promise<Measurement[]> {
-  const directory = mkdtempSync(join(tmpdir(), "dcos-net-bench-update-"));
-  const { server, port, line } = await startOurs(NAMES);
-  try {
+function measure(runs: number): Promise<Measurement[]> {
+  return withServers(async (directory, keep) => {
+    const { server, port, line } = await startOurs(NAMES);
+    keep(server);
     const queries = writeQueries(directory, NAMES);
+    // The very longest waits are those of a machine that does something else, with and without changes.
+    const waitOfMost = async () => waitOf(await waitsOf(directory, queries, port, RATE, SECONDS), 0.999);
     const visible: number[] = [];
     const quiet: number[] = [];
     const busy: number[] = [];
     for (let run = 0; run < runs; run++) {
       server.stdin.write("one\n");
       visible.push(Number(await line()));
-      quiet.push(await waitOfMost(queries, port));
+      quiet.push(await waitOfMost());
       server.stdin.write("all\n");
-      busy.push(await waitOfMost(queries, port));
+      busy.push(await waitOfMost());
       await line();
     }
     return [
@@ -45,21 +46,5 @@ async function measure(runs: number): Promise<Measurement[]> {
         budget: { most: 5 },
       },
     ];
-  } finally {
-    server.kill();
-    await server.exited;
-    rmSync(directory, { recursive: true, force: true });
-  }
-}
-
-/** What 999 of 1000 askers waited at most, milliseconds. The very longest waits are those of a machine that does
- *  something else, with and without changes. */
-async function waitOfMost(queries: string, port: number): Promise<number> {
-  const target = ["-s", "127.0.0.1", "-p", String(port), "-d", queries];
-  const load = ["-l", String(SECONDS), "-Q", String(RATE), "-c", "4", "-T", "1"];
-  const client = Bun.spawn(["dnsperf", ...target, ...load, "-v"], { stdio: ["ignore", "pipe", "ignore"] });
-  const report = await new Response(client.stdout).text();
-  const waits = Array.from(report.matchAll(/^> NOERROR .* ([\d.]+)$/gm), ([, seconds]) => Number(seconds) * 1000);
-  if (waits.length < RATE) throw new Error(`dnsperf measured too little: ${report.slice(-1000)}`);
-  return waits.sort((a, b) => a - b)[Math.floor(waits.length * 0.999)] ?? Number.NaN;
+  });
 }

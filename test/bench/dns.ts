@@ -1,53 +1,27 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { ask, startKnot, startOurs, writeQueries } from "./dns-tools.ts";
-import { type Benchmark, type Measurement, summarise } from "./measurement.ts";
-import { paired } from "./paired.ts";
+import { measureBeside, missingOf, withServers } from "./dns-beside.ts";
+import { startKnot } from "./dns-programs.ts";
+import { startOurs, writeQueries } from "./dns-tools.ts";
+import type { Benchmark, Measurement } from "./measurement.ts";
 
 /** Names of the zone. */
 const NAMES = 1000;
 const KNOT_PORT = 25_353;
 
-/** Local names from one worker beside knotd with one UDP worker: same zone, same client, in turn. Two figures: time for
- *  1000 queries as the client sees it, which includes its own, and time of the processor that the server took for
- *  them. */
+/** Local names from one worker beside knotd with one UDP worker: same zone, same client, in turn. */
 export const DNS_LOCAL: Benchmark = {
   name: "dns-local",
   runs: 5,
-  whyNot() {
-    const missing = ["dnsperf", "knotd"].filter((program) => Bun.which(program) === null);
-    return missing.length === 0 ? undefined : `${missing.join(" and ")} missing`;
-  },
+  whyNot: () => missingOf("dnsperf", "knotd"),
   run: measure,
 };
 
-async function measure(runs: number): Promise<Measurement[]> {
-  const directory = mkdtempSync(join(tmpdir(), "dcos-net-bench-dns-"));
-  const servers: Bun.Subprocess[] = [];
-  try {
+function measure(runs: number): Promise<Measurement[]> {
+  return withServers(async (directory, keep) => {
     const queries = writeQueries(directory, NAMES);
-    const knot = startKnot(directory, KNOT_PORT, NAMES);
-    servers.push(knot);
-    const { server: ours, port } = await startOurs(NAMES);
-    servers.push(ours);
-    const taken = await paired(
-      runs,
-      () => ask(queries, port, ours.pid),
-      () => ask(queries, KNOT_PORT, knot.pid),
-    );
-    return (["elapsed", "processor"] as const).map((figure) => ({
-      name: figure === "elapsed" ? "dns: 1000 queries" : "dns: processor of 1000 queries",
-      reference: "knotd, one UDP worker",
-      ours: summarise(taken.ours.map((run) => run[figure])),
-      theirs: summarise(taken.theirs.map((run) => run[figure])),
-      budget: { ratio: 0.83 },
-    }));
-  } finally {
-    for (const server of servers) {
-      server.kill();
-      await server.exited;
-    }
-    rmSync(directory, { recursive: true, force: true });
-  }
+    const { pid } = keep(startKnot(directory, KNOT_PORT, NAMES));
+    const { server, port } = await startOurs(NAMES);
+    const ours = { port, pid: keep(server).pid };
+    const theirs = { port: KNOT_PORT, pid, reference: "knotd, one UDP worker" };
+    return await measureBeside(runs, queries, ours, theirs, "queries");
+  });
 }

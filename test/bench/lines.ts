@@ -1,5 +1,5 @@
 /** The lines of a stream, without their newlines; what follows the last newline is left out. */
-export async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
+export async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<string, undefined> {
   const decoder = new TextDecoder();
   let rest = "";
   for await (const chunk of stream) {
@@ -7,4 +7,5 @@ export async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerat
     rest = parts.pop() ?? "";
     yield* parts;
   }
+  return undefined;
 }

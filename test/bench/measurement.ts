@@ -4,7 +4,7 @@ export interface Sample {
   readonly median: number;
   /** Median absolute deviation: half of the runs were within this of the median. */
   readonly mad: number;
-  readonly fastest: number;
+  readonly smallest: number;
 }
 
 /** A line of the report: ours, and beside it theirs, measured in the same run. */
@@ -21,7 +21,8 @@ export interface Compared extends Measured {
   /** Who `theirs` is. */
   readonly reference: string;
   readonly theirs: Sample;
-  readonly budget: Budget;
+  /** Absent when the comparison only informs. */
+  readonly budget?: Budget;
 }
 
 /** A measurement of something that no other program does. */
@@ -30,8 +31,9 @@ export interface Alone extends Measured {
   readonly budget: { readonly most: number };
 }
 
-/** What the median of ours may be: so many times theirs, or so much. */
-export type Budget = { readonly ratio: number } | { readonly most: number };
+/** What the median of ours may be: at most so many times theirs, or so much; or, for what is better the more there is
+ *  of it, at least so many times theirs. */
+export type Budget = { readonly ratio: number } | { readonly most: number } | { readonly atLeast: number };
 
 /** A program of `make bench`. */
 export interface Benchmark {
@@ -50,7 +52,7 @@ export function summarise(times: readonly number[]): Sample {
     runs: times.length,
     median: middle,
     mad: median(times.map((time) => Math.abs(time - middle))),
-    fastest: Math.min(...times),
+    smallest: Math.min(...times),
   };
 }
 
@@ -59,10 +61,13 @@ export function ratioOf({ ours, theirs }: Measurement): number | undefined {
   return theirs && ours.median / theirs.median;
 }
 
-/** Which part of its budget ours takes: 1 or less is within. */
-export function shareOf(measurement: Measurement): number {
+/** Which part of its budget ours takes: 1 or less is within; undefined without a budget. */
+export function shareOf(measurement: Measurement): number | undefined {
   const { budget, ours } = measurement;
-  return "ratio" in budget ? (ratioOf(measurement) ?? Number.NaN) / budget.ratio : ours.median / budget.most;
+  if (budget === undefined) return undefined;
+  if ("most" in budget) return ours.median / budget.most;
+  const ratio = ratioOf(measurement) ?? Number.NaN;
+  return "ratio" in budget ? ratio / budget.ratio : budget.atLeast / ratio;
 }
 
 function median(values: readonly number[]): number {

@@ -5,12 +5,14 @@ import type { Kernel } from "../../kernel/kernel.ts";
 import { openLinux } from "../../kernel/linux.ts";
 import type { Dataplane } from "../../l4lb/dataplane.ts";
 import { openNftablesDataplane } from "../../l4lb/dataplanes/nftables.ts";
-import { planServices } from "../../l4lb/plan.ts";
 import type { Service } from "../../l4lb/service.ts";
 import { parseIp, parsePrefix } from "../../lib/address.ts";
 import { systemClock } from "../../lib/clock.ts";
 import { serve, timeOf, tool } from "./host.ts";
 import { linesOf } from "./lines.ts";
+import { openMemoryGroup } from "./memory-group.ts";
+import { gigabitsOf, type Start } from "./stream.ts";
+import { planeWith, serviceNumber, servicesOf, settle } from "./vip-nft-plane.ts";
 
 // What the benchmark of the nftables data plane measures, in a host of its own (see host.ts). Three nodes of one make,
 // each with a server behind it: one without any firewall, one with 10,000 virtual IPs of ours, one with a rule written
@@ -23,10 +25,12 @@ export type Request =
   /** A first synchronisation: ours, `nft -f` of what ours has made, or of only what a packet needs of it. */
   | { readonly do: "sync"; readonly by: "ours" | "same" | "least" }
   | { readonly do: "change"; readonly what: "weight" | "backend"; readonly services: "few" | "many" }
-  | { readonly do: "memory" | "close" };
+  | { readonly do: "stream"; readonly place: Place }
+  | { readonly do: "memory" | "kernel memory" | "close" };
 
 export interface Reply {
-  /** Milliseconds for `sync`, microseconds for one `talk` or `change`, MB for `memory`. */
+  /** Milliseconds for `sync`, microseconds for one `talk` or `change`, Gbit/s for `stream`, MB for both kinds of
+   *  memory. */
   readonly value: number;
 }
 
@@ -36,20 +40,11 @@ const CHANGES = 50;
 const COUNT = { connects: 500, requests: 2000 } as const;
 const VIP = "11.255.0.1";
 const SERVER = { address: "10.88.0.2", port: 8080 } as const;
+const STREAM_PORT = 5201;
 const TALK = join(import.meta.dir, "vip-talk.ts");
+const FILL = join(import.meta.dir, "vip-nft-fill.ts");
 
-/** Three backends for each, as they are on three nodes. */
-function serviceNumber(number: number, weight = 1, backends = 3): Service {
-  const ip = { family: 4, value: 0x0b00_0000n + BigInt(number) } as const;
-  const all = [1n, 2n, 3n].map((node) => ({
-    ip: { family: 4, value: 0x0900_0000n + (node << 16n) + BigInt(number) } as const,
-    port: 8080,
-    weight: node === 1n ? weight : 1,
-  }));
-  return { protocol: "tcp", ip, port: 80, scheduler: "wlc", affinity: 0, backends: all.slice(0, backends) };
-}
-
-const ALL = Array.from({ length: MANY }, (_, number) => serviceNumber(number));
+const ALL = servicesOf(MANY);
 
 const machine = openLinux();
 const folder = mkdtempSync(join(tmpdir(), "dcos-net-bench-"));
@@ -99,30 +94,43 @@ async function openNode(name: string) {
     await client.stdin.flush();
     return Number((await answers.next()).value);
   };
-  return { node, talk };
+  const stream = (address: string): Promise<number> =>
+    gigabitsOf({
+      serve: startIn(behind),
+      send: startIn(node),
+      listens: { address: SERVER.address, port: STREAM_PORT },
+      to: { address, port: STREAM_PORT },
+    });
+  return { node, talk, stream };
 }
 
-function planeWith(kernel: Kernel, services: readonly Service[]): Dataplane {
-  const plane = openNftablesDataplane(kernel, systemClock);
-  plane.prepare();
-  settle(plane, services);
-  return plane;
+function startIn(kernel: Kernel): Start {
+  return (command) => kernel.enter(() => Bun.spawn([...command], { stdio: ["ignore", "pipe", "inherit"] }));
 }
 
-function settle(plane: Dataplane, services: readonly Service[]): void {
-  for (const error of plane.apply(planServices(plane.read(), services))) if (error !== undefined) throw error;
+/** The service of the address that the programs connect to. */
+function leadingTo(port: number, backendPort: number): Service {
+  const backends = [{ ip: parseIp(SERVER.address), port: backendPort, weight: 1 }];
+  return { ...serviceNumber(0), ip: parseIp(VIP), port, backends };
 }
 
 const nodes = { direct: await openNode("direct"), ours: await openNode("ours"), rule: await openNode("rule") };
-const backend = { ip: parseIp(SERVER.address), port: SERVER.port, weight: 1 };
+/** Ports of the virtual address, and those of the server to which they lead. */
+const reached = [
+  [80, SERVER.port],
+  [STREAM_PORT, STREAM_PORT],
+] as const;
 const planes = {
-  many: planeWith(nodes.ours.node, [...ALL, { ...serviceNumber(0), ip: parseIp(VIP), backends: [backend] }]),
+  many: planeWith(nodes.ours.node, [...ALL, ...reached.map(([from, to]) => leadingTo(from, to))]),
   few: planeWith(namespace("few"), ALL.slice(0, FEW)),
 };
+
 nodes.rule.node.nftables.run([
   "add table ip hand",
   "add chain ip hand output { type nat hook output priority -100 ; }",
-  `add rule ip hand output ip daddr ${VIP} tcp dport 80 dnat to ${SERVER.address}:${SERVER.port}`,
+  ...reached.map(
+    ([from, to]) => `add rule ip hand output ip daddr ${VIP} tcp dport ${from} dnat to ${SERVER.address}:${to}`,
+  ),
 ]);
 nodes.rule.node.apply([{ do: "route.add", route: { dst: parsePrefix(`${VIP}/32`), dev: "eth0" } }]);
 
@@ -178,12 +186,16 @@ async function measured(request: Request): Promise<number> {
       const { talk } = nodes[request.place];
       return through ? talk(request.what, VIP, 80) : talk(request.what, SERVER.address, SERVER.port);
     }
+    case "stream":
+      return nodes[request.place].stream(request.place === "direct" ? SERVER.address : VIP);
     case "sync":
       return sync(request.by);
     case "change":
       return change(request.what, planes[request.services]);
     case "memory":
       return ownMemory();
+    case "kernel memory":
+      return kernelMemory();
     case "close":
       for (const plane of Object.values(planes)) plane.remove();
       for (const end of ends.reverse()) end();
@@ -200,6 +212,27 @@ function ownMemory(): number {
   const after = process.memoryUsage().heapUsed;
   plane.remove();
   return (after - before) / 1e6;
+}
+
+/** What 10,000 virtual IPs take of the kernel's memory: table, elements and routes, made by a process that has ended
+ *  since. The buckets of hash tables aren't in it, for the kernel charges them to nobody. */
+async function kernelMemory(): Promise<number> {
+  const group = openMemoryGroup();
+  const fill = async (count: number): Promise<number> => {
+    const command = group.enter([process.execPath, FILL, String(count)]);
+    const child = vacant.enter(() => Bun.spawn(command, { stdio: ["ignore", "inherit", "inherit"] }));
+    if ((await child.exited) !== 0) throw new Error("the virtual IPs aren't there: the message is above");
+    // What the process itself took is given back a little after its end.
+    await Bun.sleep(300);
+    return group.kernelBytes();
+  };
+  try {
+    const before = await fill(0);
+    return ((await fill(MANY)) - before) / 1e6;
+  } finally {
+    openNftablesDataplane(vacant, systemClock).remove();
+    group.close();
+  }
 }
 
 await serve<Request, Reply>(async (request) => ({ value: await measured(request) }));

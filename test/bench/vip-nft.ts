@@ -1,20 +1,22 @@
 import { join } from "node:path";
 import { Host } from "./host.ts";
 import { type Benchmark, type Compared, type Measurement, type Sample, summarise } from "./measurement.ts";
+import { memoryGroupUnavailable } from "./memory-group.ts";
 import { paired } from "./paired.ts";
 import type { Reply, Request } from "./vip-nft-host.ts";
 
-/** Syncs take most of a second each, so there are fewer. */
-const SYNCS_OF_RUNS = 4;
+/** Streams take two seconds each, and syncs most of one, so there are fewer. */
+const FEWER = 4;
 
-/** Virtual IPs on nftables, with 10,000 of them in force: connections and requests beside direct ones and beside a rule
- *  written by hand, the first synchronisation beside `nft -f`, one change, memory. */
+/** Virtual IPs on nftables, with 10,000 of them in force: connections, requests and streams beside direct ones and
+ *  beside a rule written by hand, the first synchronisation beside `nft -f`, one change, memory. */
 export const VIP_NFT: Benchmark = {
   name: "vip-nft",
   runs: 20,
   whyNot: () => {
     if (process.getuid?.() !== 0) return "needs root";
-    return Bun.which("nft") === null ? "not installed: nft" : undefined;
+    const missing = ["nft", "iperf3"].filter((program) => Bun.which(program) === null);
+    return missing.length === 0 ? undefined : `not installed: ${missing.join(", ")}`;
   },
   run: measure,
 };
@@ -32,9 +34,11 @@ async function measure(runs: number): Promise<Measurement[]> {
   try {
     return [
       ...(await talks(runs, both)),
-      ...(await syncs(Math.ceil(runs / SYNCS_OF_RUNS), both)),
+      ...(await streams(Math.ceil(runs / FEWER), both)),
+      ...(await syncs(Math.ceil(runs / FEWER), both)),
       ...(await changes(runs, both)),
-      await memory(host),
+      await ownMemory(host),
+      ...(await kernelMemory(host)),
     ];
   } finally {
     await host.ask({ do: "close" });
@@ -56,6 +60,20 @@ async function talks(runs: number, both: Both): Promise<Measurement[]> {
       const name = `nftables: a ${what.slice(0, -1)}, beside ${place}`;
       measurements.push({ name, unit: "µs", reference, ...times, budget: { ratio } });
     }
+  }
+  return measurements;
+}
+
+async function streams(runs: number, both: Both): Promise<Measurement[]> {
+  const references = [
+    { place: "direct", reference: "direct, without firewall", atLeast: 0.8 },
+    { place: "rule", reference: "one DNAT rule by hand", atLeast: 0.9 },
+  ] as const;
+  const measurements: Measurement[] = [];
+  for (const { place, reference, atLeast } of references) {
+    const rates = await both(runs, { do: "stream", place: "ours" }, { do: "stream", place });
+    const name = `nftables: a stream, beside ${place}`;
+    measurements.push({ name, unit: "Gbit/s", reference, ...rates, budget: { atLeast } });
   }
   return measurements;
 }
@@ -84,9 +102,20 @@ async function changes(runs: number, both: Both): Promise<Measurement[]> {
   return measurements;
 }
 
-async function memory(host: Host<Request, Reply>): Promise<Measurement> {
-  const taken: number[] = [];
-  for (let time = 0; time < 3; time++) taken.push((await host.ask({ do: "memory" })).value);
-  const ours: Sample = summarise(taken);
+async function ownMemory(host: Host<Request, Reply>): Promise<Measurement> {
+  const ours = await often(host, { do: "memory" });
   return { name: "nftables: own memory, 10,000 VIPs × 3", unit: "MB", ours, budget: { most: 30 } };
+}
+
+/** Nothing where there is no memory controller to ask. */
+async function kernelMemory(host: Host<Request, Reply>): Promise<Measurement[]> {
+  if (memoryGroupUnavailable() !== undefined) return [];
+  const ours = await often(host, { do: "kernel memory" });
+  return [{ name: "nftables: kernel memory, 10,000 VIPs × 3", unit: "MB", ours, budget: { most: 64 } }];
+}
+
+async function often(host: Host<Request, Reply>, request: Request): Promise<Sample> {
+  const taken: number[] = [];
+  for (let time = 0; time < 3; time++) taken.push((await host.ask(request)).value);
+  return summarise(taken);
 }

@@ -7,14 +7,20 @@ import { MAPS, type MapName } from "../../l4lb/dataplanes/socket-layout.ts";
 import { planServices } from "../../l4lb/plan.ts";
 import type { Service } from "../../l4lb/service.ts";
 import { parseIp } from "../../lib/address.ts";
+import { inCgroup } from "../support/in-cgroup.ts";
 import { openSocketPlace, type SocketPlace, testCgroups } from "../support/socket-place.ts";
 import { serve, timeOf } from "./host.ts";
 import { linesOf } from "./lines.ts";
+import { gigabitsOf, type Start } from "./stream.ts";
 
-/** What the benchmark asks of its host. `direct` is a client that no program sees, `beside` one whose connections
- *  aren't for a virtual IP, `through` one that goes through one. */
+/** `direct` is a client that no program sees, `beside` one whose connections aren't for a virtual IP, `through` one
+ *  that goes through one. */
+export type How = "direct" | "beside" | "through";
+
+/** What the benchmark asks of its host. */
 export type Request =
-  | { readonly do: "talk"; readonly what: "connects" | "requests"; readonly how: "direct" | "beside" | "through" }
+  | { readonly do: "talk"; readonly what: "connects" | "requests"; readonly how: How }
+  | { readonly do: "stream"; readonly how: How }
   | { readonly do: "sync" | "memory" | "close" }
   | { readonly do: "change"; readonly services: "few" | "many" };
 
@@ -23,6 +29,8 @@ const FEW = 10;
 const CHANGES = 100;
 const COUNT = { connects: 1000, requests: 2000 } as const;
 const VIP = "11.255.0.1";
+const LOOPBACK = "127.0.0.1";
+const STREAM_PORT = 5201;
 
 /** Three backends for each, as they are on three nodes. */
 function serviceNumber(number: number, weight = 1): Service {
@@ -63,10 +71,19 @@ const PEER = join(import.meta.dir, "vip-socket-peer.ts");
 const server = Bun.spawn([process.execPath, PEER, "serve"], { stdio: ["ignore", "pipe", "inherit"] });
 const { value: printed } = await linesOf(server.stdout).next();
 const port = Number(printed);
-const loopback = { ip: parseIp("127.0.0.1"), port, weight: 1 };
 const few = nodeWith(all.slice(0, FEW));
-const many = nodeWith([...all, { ...serviceNumber(0), ip: parseIp(VIP), backends: [loopback] }]);
+const many = nodeWith([...all, leadingTo(80, port), leadingTo(STREAM_PORT, STREAM_PORT)]);
 let weight = 1;
+
+/** The service of the address that the programs connect to. */
+function leadingTo(from: number, to: number): Service {
+  return {
+    ...serviceNumber(0),
+    ip: parseIp(VIP),
+    port: from,
+    backends: [{ ip: parseIp(LOOPBACK), port: to, weight: 1 }],
+  };
+}
 
 const client = Bun.spawn([process.execPath, PEER, "ask"], { stdio: ["pipe", "pipe", "inherit"] });
 const answers = linesOf(client.stdout);
@@ -74,18 +91,37 @@ const answers = linesOf(client.stdout);
 /** Nanoseconds that one takes. The same client does it in all cases, moved from one control group to another: sockets
  *  that it makes afterwards belong there. */
 async function talk({ what, how }: Extract<Request, { do: "talk" }>): Promise<number> {
-  const cgroup = how === "direct" ? testCgroups() : many.place.cgroup;
-  writeFileSync(join(cgroup, "cgroup.procs"), String(client.pid));
-  const target = how === "through" ? `${VIP} 80` : `127.0.0.1 ${port}`;
+  writeFileSync(join(cgroupOf(how), "cgroup.procs"), String(client.pid));
+  const target = how === "through" ? `${VIP} 80` : `${LOOPBACK} ${port}`;
   client.stdin.write(`${what} ${target} ${COUNT[what]}\n`);
   await client.stdin.flush();
   return Number((await answers.next()).value);
+}
+
+function cgroupOf(how: How): string {
+  return how === "direct" ? testCgroups() : many.place.cgroup;
+}
+
+/** Gbit/s from a client in the control group that `how` says. */
+function stream(how: How): Promise<number> {
+  const startIn =
+    (cgroup: string): Start =>
+    (command) =>
+      Bun.spawn(inCgroup(cgroup, command), { stdio: ["ignore", "pipe", "inherit"] });
+  return gigabitsOf({
+    serve: startIn(testCgroups()),
+    send: startIn(cgroupOf(how)),
+    listens: { address: LOOPBACK, port: STREAM_PORT },
+    to: { address: how === "through" ? VIP : LOOPBACK, port: STREAM_PORT },
+  });
 }
 
 await serve<Request, number>(async (request) => {
   switch (request.do) {
     case "talk":
       return (await talk(request)) / 1000;
+    case "stream":
+      return stream(request.how);
     case "sync": {
       const node = nodeWith([]);
       try {

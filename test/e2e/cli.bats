@@ -176,9 +176,10 @@ as_root() {
   as_root
   "$PROGRAM" lab up --nodes 2
   "$PROGRAM" lab list --json | jq -e '. == ["lab"]'
-  "$PROGRAM" lab run --node 1 --name web --json -- dcos-net lab serve | jq -e '.addresses[0] == "9.0.0.2"'
+  web=$("$PROGRAM" lab run --node 1 --name web --json -- dcos-net lab serve | jq -re '.addresses[0]')
+  [[ "$web" == 9.0.[01].2 ]]
   "$PROGRAM" lab run --node 2 --name idle -- sleep 1h
-  "$PROGRAM" lab exec --name idle -- dcos-net lab fetch --wait 5 --json http://9.0.0.2/ | jq -e '.status == 200'
+  "$PROGRAM" lab exec --name idle -- dcos-net lab fetch --wait 5 --json "http://$web/" | jq -e '.status == 200'
   "$PROGRAM" lab status --json | jq -e '.healthy and (.containers | length) == 2'
   "$PROGRAM" lab stop --name idle
   "$PROGRAM" lab status --json | jq -e '(.containers | map(.name)) == ["web"]'

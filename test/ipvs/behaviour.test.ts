@@ -1,38 +1,13 @@
 import { release } from "node:os";
-import type { Kernel } from "../../kernel/kernel.ts";
 import { openIpvsDataplane } from "../../l4lb/dataplanes/ipvs.ts";
+import { masqueradeByIptables, runIn as run } from "../support/uml-masquerade.ts";
 import { vipBehaviour } from "../support/vip-behaviour.ts";
-
-/** Runs a command in the node's namespace and returns what it prints. */
-function run(node: Kernel, command: string): string {
-  const { stdout, stderr, success } = node.enter(() => Bun.spawnSync(command.split(" "), { timeout: 20_000 }));
-  if (!success) throw new Error(`${command}: ${stderr}`);
-  return stdout.toString();
-}
-
-/** Nothing of nf_tables but bridges is in this kernel, so rules of iptables stand in for our table's masquerading. They
- *  can't compare interfaces, so a mark tells through which a packet came. */
-function standIn(node: Kernel): void {
-  const nat = "-t nat -A POSTROUTING -m ipvs --ipvs --vdir ORIGINAL --vmethod MASQ";
-  const rules = [
-    `${nat} -o lo -j RETURN`,
-    `${nat} -m addrtype --src-type LOCAL -j MASQUERADE`,
-    ...["br0", "vfar"].flatMap((dev, index) => [
-      `-t mangle -A PREROUTING -i ${dev} -j MARK --set-mark ${index + 1}`,
-      `${nat} -o ${dev} -m mark --mark ${index + 1} -j MASQUERADE`,
-    ]),
-  ];
-  for (const tool of ["iptables-legacy", "ip6tables-legacy"]) {
-    if (run(node, `${tool} -t nat -S`).includes("MASQUERADE")) continue;
-    for (const rule of rules) run(node, `${tool} ${rule}`);
-  }
-}
 
 vipBehaviour({
   name: "IPVS",
   unavailable: () => undefined,
   open(node) {
-    standIn(node);
+    masqueradeByIptables(node);
     return openIpvsDataplane(node, { release: release(), random: Math.random });
   },
   damages: [

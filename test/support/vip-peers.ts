@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { Kernel } from "../../kernel/kernel.ts";
+import { inCgroup } from "./in-cgroup.ts";
 import type { PeerAnswer, PeerQuestion, ServedPort, Target } from "./vip-peer-protocol.ts";
 
 const PROGRAM = join(import.meta.dir, "vip-peer.ts");
@@ -44,8 +45,7 @@ export interface Peer {
 /** Starts a peer in the namespace of `kernel`, in the control group `cgroup` (a directory of cgroup2) when given. */
 export async function startPeer(kernel: Kernel, cgroup?: string): Promise<Peer> {
   const program = [process.execPath, PROGRAM];
-  const command =
-    cgroup === undefined ? program : ["/bin/sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"', cgroup, ...program];
+  const command = cgroup === undefined ? program : inCgroup(cgroup, program);
   const child = kernel.enter(() => Bun.spawn(command, { stdin: "pipe", stdout: "pipe", stderr: "inherit" }));
   const waiting = new Map<number, { resolve: (value: PeerAnswer["value"]) => void; reject: (error: Error) => void }>();
   let number = 0;

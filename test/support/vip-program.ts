@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { Kernel } from "../../kernel/kernel.ts";
+import { inCgroup } from "./in-cgroup.ts";
 
 /** A program that works until it is told to end. */
 export interface RunningProgram<Report> {
@@ -19,8 +20,7 @@ export function startProgram<Report>(
   cgroup?: string,
 ): RunningProgram<Report> {
   const program = [process.execPath, join(import.meta.dir, name), JSON.stringify(order)];
-  const command =
-    cgroup === undefined ? program : ["/bin/sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"', cgroup, ...program];
+  const command = cgroup === undefined ? program : inCgroup(cgroup, program);
   const child = kernel.enter(() => Bun.spawn(command, { stdin: "pipe", stdout: "pipe", stderr: "inherit" }));
   const output = child.stdout.text();
   return {

@@ -7,6 +7,7 @@ import { freePort } from "./free-port.ts";
 /** Debian's package `zookeeper` puts its class path here. */
 const JAR = "/usr/share/java/zookeeper.jar";
 const READY_MS = 30_000;
+const ANSWER_MS = 1000;
 
 /** Why no ZooKeeper can be started here; undefined when one can. */
 export function zooKeeperProblem(): string | undefined {
@@ -91,6 +92,8 @@ export class ZooKeeperServer {
     socket.on("data", (data) => {
       text += data.toString();
     });
+    // A server that is only just starting may take a connection and forget it.
+    socket.setTimeout(ANSWER_MS, () => socket.destroy());
     socket.on("error", () => resolve(""));
     socket.on("close", () => resolve(text));
     return (await promise).includes("Mode:");

@@ -73,7 +73,9 @@ class Told {
 
 const containerName = (number: number) => `app-${number}.marathon.containerip.dcos.thisdcos.directory.`;
 
-describe("the names of addresses", () => {
+describe("the names of addresses", function () {
+  this.timeout(30_000);
+
   it("are known for overlays and virtual IPs as far as these go, and no further", () => {
     const told = new Told();
     told.task(1, "10.128.3.4");

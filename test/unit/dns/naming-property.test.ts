@@ -86,7 +86,9 @@ function checkExists(zones: Zones, name: string, type: number, overUdp: boolean)
   expect(soas, said).to.deep.equal(first === undefined ? [`${zones.zoneOf(name)?.name} 1 SOA`] : []);
 }
 
-describe("a name that the naming rules make, and each above it,", () => {
+describe("a name that the naming rules make, and each above it,", function () {
+  this.timeout(30_000);
+
   it("exists for every type: either it has records of it, or the zone's SOA says that it has none", () => {
     fc.assert(
       fc.property(fc.array(subject, { minLength: 1, maxLength: 8 }), fc.boolean(), (subjects, overUdp) => {
