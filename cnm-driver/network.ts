@@ -64,9 +64,10 @@ export class NetworkDriver {
     for (const endpoint of store.endpoints(id)) this.forget(endpoint);
     const record = store.network(id);
     if (record === undefined) return {};
+    const isShared = store.networks().some((other) => other.id !== id && other.bridge === record.bridge);
+    if (!isShared) removeBridge(kernel, record.bridge, record.overlay);
+    // Last: whoever is killed before this is asked again, and knows what to remove.
     store.removeNetwork(id);
-    const shared = store.networks().some(({ bridge }) => bridge === record.bridge);
-    if (!shared) removeBridge(kernel, record.bridge, record.overlay);
     return {};
   }
 
@@ -176,8 +177,8 @@ export class NetworkDriver {
     const overlay = store.network(endpoint.network)?.overlay;
     // What has left has nothing there any more.
     if (overlay !== undefined && endpoint.joined) unprotect(kernel, files, overlay, endpoint.id);
-    store.removeEndpoint(endpoint.id);
     this.#drop(store.network(endpoint.network), endpoint);
+    store.removeEndpoint(endpoint.id);
   }
 
   /** A network's IPAM driver gives an address once. Whoever else has it there went with an engine that was killed: of

@@ -73,6 +73,23 @@ describe("the Docker drivers on their socket", () => {
     expectNothing();
   });
 
+  it("know a network for as long as its bridge stands, so that a removal that was broken off is finished later", async () => {
+    const deletion = LIFE.findIndex(([method]) => method === "NetworkDriver.DeleteNetwork");
+    await live(deletion);
+    const { kernel } = plugin;
+    const attempt = kernel.attempt.bind(kernel);
+    kernel.attempt = (operations) => {
+      if (operations.some((each) => each.do === "link.delete")) throw new Error("broken off");
+      return attempt(operations);
+    };
+    const [method = "", body] = LIFE[deletion] ?? [];
+    expect((await plugin.call(method, body)).body).to.have.property("Err");
+    expect(plugin.driver.store.networks()).to.have.length(1);
+    kernel.attempt = attempt;
+    for (const [each, its] of LIFE.slice(deletion)) expect((await plugin.call(each, its)).status).to.equal(200);
+    expectNothing();
+  });
+
   it("make bridge, pair, masquerading and host port of a container", async () => {
     await live(BEFORE_LEAVE - 1);
     const { kernel } = plugin;
