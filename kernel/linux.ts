@@ -4,7 +4,6 @@ import { addressDump, decodeAddress } from "./address.ts";
 import type { Conntrack } from "./conntrack.ts";
 import { describeOperation, encodeOperation, type ResolvedLink } from "./encode.ts";
 import { linuxFiles } from "./file.ts";
-import { openHostRouteWatch } from "./host-route-watch.ts";
 import type { Ipvs } from "./ipvs.ts";
 import type {
   FdbEntry,
@@ -33,6 +32,7 @@ import { decodeVlans, type VlanEntry, vlanDump } from "./vlan.ts";
 const WATCHED_GROUPS = 0x1 | 0x4 | 0x10 | 0x40 | 0x80 | 0x100 | 0x400 | 0x40000;
 const RT_TABLE_MAIN = 254;
 
+const loadHostRouteWatch = () => require("./host-route-watch.ts") as typeof import("./host-route-watch.ts");
 const loadIpvs = () => require("./ipvs-linux.ts") as typeof import("./ipvs-linux.ts");
 const loadNetfilter = () => require("./netfilter.ts") as typeof import("./netfilter.ts");
 
@@ -236,7 +236,7 @@ class LinuxKernel implements Kernel {
   }
 
   watchHostRoutes(dev: string): Watch {
-    return this.enter(() => openHostRouteWatch(dev));
+    return this.enter(() => loadHostRouteWatch().openHostRouteWatch(dev));
   }
 
   changed(): boolean {

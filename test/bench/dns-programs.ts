@@ -1,5 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { unboundConfiguration } from "../support/unbound.ts";
 import { BENCH_ZONE, benchAddress, benchName } from "./dns-names.ts";
 
 /** A server of others, with the zone of the benchmarks and one thread that answers. */
@@ -40,23 +41,8 @@ zone:
 
 /** unbound with one thread, and with what it is to answer at the end of its configuration. */
 export function startUnbound(directory: string, port: number, answers: string): Bun.Subprocess {
-  const configuration = `
-server:
-  interface: 127.0.0.1@${port}
-  port: ${port}
-  do-daemonize: no
-  username: ""
-  chroot: ""
-  directory: "${directory}"
-  pidfile: ""
-  use-syslog: no
-  num-threads: 1
-  module-config: "iterator"
-  do-not-query-localhost: no
-  minimal-responses: yes
-remote-control:
-  control-enable: no
-${answers}`;
+  const server = "  do-not-query-localhost: no\n  minimal-responses: yes";
+  const configuration = unboundConfiguration(directory, port, server, answers);
   return quiet("unbound", "-c", written(directory, "unbound.conf", configuration));
 }
 

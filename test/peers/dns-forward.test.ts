@@ -4,6 +4,7 @@ import { expect } from "chai";
 import * as packet from "dns-packet";
 import { DnsProcess } from "../support/dns-process.ts";
 import { a, answerTo } from "../support/dns-upstream.ts";
+import { unboundConfiguration } from "../support/unbound.ts";
 
 /** A real unbound that knows a zone, on a port of its own. */
 class Unbound {
@@ -15,29 +16,15 @@ class Unbound {
     this.port = freePort();
     this.#directory = directory;
     const many = Array.from({ length: 200 }, (_, index) => `  local-data: "many.example.org. 300 A 192.0.2.${index}"`);
-    writeFileSync(
-      join(directory, "unbound.conf"),
-      `server:
-  interface: 127.0.0.1@${this.port}
-  port: ${this.port}
-  do-daemonize: no
-  username: ""
-  chroot: ""
-  directory: "${directory}"
-  pidfile: ""
-  use-syslog: no
-  num-threads: 1
-  module-config: "iterator"
-  local-zone: "example.org." static
-  local-data: "example.org. 60 SOA ns.example.org. root.example.org. 1 2 3 4 60"
-  local-data: "www.example.org. 300 A 192.0.2.7"
-  local-data: "www.example.org. 300 AAAA 2001:db8::7"
-  local-data: "short.example.org. 1 A 192.0.2.8"
-${many.join("\n")}
-remote-control:
-  control-enable: no
-`,
-    );
+    const server = [
+      '  local-zone: "example.org." static',
+      '  local-data: "example.org. 60 SOA ns.example.org. root.example.org. 1 2 3 4 60"',
+      '  local-data: "www.example.org. 300 A 192.0.2.7"',
+      '  local-data: "www.example.org. 300 AAAA 2001:db8::7"',
+      '  local-data: "short.example.org. 1 A 192.0.2.8"',
+      ...many,
+    ].join("\n");
+    writeFileSync(join(directory, "unbound.conf"), unboundConfiguration(directory, this.port, server));
   }
 
   async start(): Promise<void> {

@@ -24,6 +24,19 @@ interface Asked {
 
 const JSON_TYPE = { "Content-Type": "application/json" };
 
+/** A connection to the API that a test writes to by hand, and what it has been told. */
+function talk(port: number) {
+  const socket = connect(port, "127.0.0.1");
+  const { promise: closed, resolve } = Promise.withResolvers<void>();
+  let text = "";
+  socket.on("data", (part: Buffer) => {
+    text += part.toString();
+  });
+  socket.once("close", () => resolve());
+  socket.on("error", () => {});
+  return { socket, closed, said: () => text };
+}
+
 describe("the HTTP API on a loopback port", () => {
   let sample: SampleState;
   let clock: FakeClock;
@@ -232,20 +245,13 @@ describe("the HTTP API on a loopback port", () => {
   });
 
   it("cuts off who is too slow to send", async () => {
-    const socket = connect(api.port, "127.0.0.1");
-    const { promise: closed, resolve } = Promise.withResolvers<void>();
-    let said = "";
-    socket.on("data", (part: Buffer) => {
-      said += part.toString();
-    });
-    socket.once("close", () => resolve());
-    socket.on("error", () => {});
+    const { socket, said, closed } = talk(api.port);
     socket.write("POST /v1/nodes/forget HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n");
     socket.write("Content-Length: 100\r\n\r\n{");
     while (clock.pending() === 0) await Bun.sleep(5);
     await clock.advance(15_000);
     await closed;
-    expect(said)
+    expect(said())
       .to.match(/^HTTP\/1\.1 408 /)
       .and.to.include('"code":"timeout"');
   });
@@ -268,20 +274,13 @@ describe("the HTTP API on a loopback port", () => {
   });
 
   it("closes a connection whose request is more than it takes, however its size is told", async () => {
-    const socket = connect(api.port, "127.0.0.1");
-    const { promise: closed, resolve } = Promise.withResolvers<void>();
-    let said = "";
-    socket.on("data", (part: Buffer) => {
-      said += part.toString();
-    });
-    socket.once("close", () => resolve());
-    socket.on("error", () => {});
+    const { socket, said, closed } = talk(api.port);
     socket.write("POST /v1/nodes/forget HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n");
     socket.write("Transfer-Encoding: chunked\r\n\r\n");
     const piece = `10000\r\n${"x".repeat(0x10000)}\r\n`;
     for (let count = 0; count < 17; count++) socket.write(piece);
     await closed;
-    expect(said).to.match(/^HTTP\/1\.1 413 /);
+    expect(said()).to.match(/^HTTP\/1\.1 413 /);
     expect(sample.forgotten).to.deep.equal([]);
   });
 
