@@ -2,6 +2,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
 import { AGREE_LIMIT_MS, ClusterLab, expectNoLoss } from "../support/cluster-lab.ts";
+import { printsLogsOfFailures } from "../support/failure-logs.ts";
 import { describeLab, eventually, sweepLabs } from "../support/lab.ts";
 
 const ALL = [1, 2, 3] as const;
@@ -18,10 +19,8 @@ describeLab("a cluster of three hosts with one master", function () {
       await lab.labs.ok("lab", "run", "--node", String(number), "--name", `c${number}`, "--", "sleep", "1h");
     }
   });
+  printsLogsOfFailures(() => lab.labs.logs());
   after(() => lab.labs.clear());
-  afterEach(async function () {
-    if (this.currentTest?.state === "failed") console.error(ALL.map((number) => lab.log(number)).join("\n"));
-  });
 
   it("comes from nothing: hosts find each other, get subnets from the leader, and containers talk", async () => {
     await lab.agree(ALL, 3);

@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import { ClusterLab } from "../support/cluster-lab.ts";
+import { printsLogsOfFailures } from "../support/failure-logs.ts";
 import { becomes, describeLab, eventually, sweepLabs } from "../support/lab.ts";
 
 const STATE_SERVER = fileURLToPath(new URL("../support/mesos-state-server.ts", import.meta.url));
@@ -23,6 +24,7 @@ describeLab("the names of Mesos-DNS, made by the master of three hosts", functio
     await cluster.start(1);
     await labs.ok("lab", "run", "--node", "2", "--name", "client", "--", "sleep", "1h");
   });
+  printsLogsOfFailures(() => labs.logs());
   after(async () => {
     master?.kill();
     await labs.clear();

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import { ClusterLab } from "../support/cluster-lab.ts";
+import { printsLogsOfFailures } from "../support/failure-logs.ts";
 import { becomes, describeLab, eventually, sweepLabs } from "../support/lab.ts";
 
 const ZONE = "lab.containerip.dcos.thisdcos.directory";
@@ -97,6 +98,7 @@ describeLab("resolvers of others in a container", function () {
     await becomes(FOLLOW_LIMIT_MS, () => dig("+short", `web.${ZONE}`), `${v4}\n`);
     await becomes(FOLLOW_LIMIT_MS, () => dig("+short", `shop.${ZONE}`), "9.0.77.1\n");
   });
+  printsLogsOfFailures(() => labs.logs());
   after(async () => {
     await labs.clear();
     rmSync(directory, { recursive: true, force: true });
@@ -269,6 +271,7 @@ describeLab("a host's resolv.conf", function () {
     await cluster.signal(1, "SIGTERM");
     await cluster.start(1);
   });
+  printsLogsOfFailures(() => labs.logs());
   after(() => labs.clear());
 
   const read = async () => readFileSync(file, "utf8");

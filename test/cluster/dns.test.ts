@@ -2,6 +2,7 @@ import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import { NOTRACK_TABLE } from "../../dns/notrack.ts";
 import { ClusterLab } from "../support/cluster-lab.ts";
+import { printsLogsOfFailures } from "../support/failure-logs.ts";
 import { becomes, describeLab, eventually, sweepLabs } from "../support/lab.ts";
 
 const DIRECTORY = "thisdcos.directory";
@@ -22,6 +23,7 @@ describeLab("names in a cluster of three hosts", function () {
     await labs.ok("lab", "run", "--node", "1", "--name", "web", "--", "sleep", "1h");
     await labs.ok("lab", "run", "--node", "2", "--name", "client", "--", "sleep", "1h");
   });
+  printsLogsOfFailures(() => labs.logs());
   after(() => labs.clear());
 
   const digIn = (container: string, server: string, ...query: string[]) =>

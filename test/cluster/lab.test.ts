@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { expect } from "chai";
 import type { LabStatus } from "../../bin/lab/status.ts";
 import type { PeerView } from "../../bin/overlay-view.ts";
+import { printsLogsOfFailures } from "../support/failure-logs.ts";
 import { becomes, describeLab, eventually, Labs, mountsWith, sweepLabs } from "../support/lab.ts";
 
 /** In which a foreign deletion must be repaired, milliseconds. */
@@ -38,6 +39,7 @@ describeLab("a static lab of three hosts", function () {
     await labs.ok("lab", "run", "--node", "2", "--name", "client", "--", "sleep", "1h");
     await labs.ok("lab", "run", "--node", "3", "--name", "third", "--", "sleep", "1h");
   });
+  printsLogsOfFailures(() => labs.logs());
   after(() => labs.clear());
 
   const status = () => labs.json<LabStatus>("lab", "status");
@@ -324,6 +326,7 @@ describeLab("labs", function () {
     await sweepLabs();
     labs = new Labs();
   });
+  printsLogsOfFailures(() => labs.logs());
   after(() => labs.clear());
 
   it("can be up two at once with equal addresses; containers of an isolated overlay reach only their own", async () => {

@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import { requireZooKeeper } from "../../bin/lab/zookeeper.ts";
 import { AGREE_LIMIT_MS, ClusterLab, expectNoLoss, LabZooKeeper } from "../support/cluster-lab.ts";
+import { printsLogsOfFailures } from "../support/failure-logs.ts";
 import { describeLab, eventually, sweepLabs } from "../support/lab.ts";
 
 const ALL = [1, 2, 3, 4, 5] as const;
@@ -28,10 +29,8 @@ describeLab("a cluster of five hosts with three masters and a ZooKeeper", functi
       await lab.labs.ok("lab", "run", "--node", String(number), "--name", `c${number}`, "--", "sleep", "1h");
     }
   });
+  printsLogsOfFailures(() => lab?.labs.logs() ?? {});
   after(() => lab?.labs.clear());
-  afterEach(function () {
-    if (this.currentTest?.state === "failed") console.error(ALL.map((number) => lab.log(number)).join("\n"));
-  });
 
   /** Numbers of the masters that lead now. */
   const leaders = async (): Promise<number[]> => {

@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import { firstAddress } from "../../l4lb/address.ts";
 import { parseIp } from "../../lib/address.ts";
+import { printsLogsOfFailures } from "../support/failure-logs.ts";
 import { becomes, describeLab, eventually, sweepLabs } from "../support/lab.ts";
 import { VIP_SUFFIX, type VipContainer, VipLab } from "../support/vip-lab.ts";
 import { expectServed } from "../support/vip-load-judge.ts";
@@ -37,9 +38,9 @@ describeLab("virtual IPs in a cluster of three hosts", function () {
       client: await lab.container("client", 2),
     };
   });
+  printsLogsOfFailures(() => cluster.labs.logs());
   after(() => lab.clear());
-  afterEach(async function () {
-    if (this.currentTest?.state === "failed") console.error(lab.hosts.map((host) => cluster.log(host)).join("\n"));
+  afterEach(async () => {
     for (const container of Object.values(containers)) lab.withdraw(container);
     for (const host of lab.hosts) await lab.has(host, TCP_SERVICE, undefined);
   });

@@ -1,6 +1,7 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
+import { printsLogsOfFailures } from "../support/failure-logs.ts";
 import { describeLab, eventually, sweepLabs } from "../support/lab.ts";
 import { openSocketPlace, type SocketPlace, socketPlaceUnavailable } from "../support/socket-place.ts";
 import { type VipContainer, VipLab } from "../support/vip-lab.ts";
@@ -51,12 +52,12 @@ describeLab("virtual IPs under load", function () {
       client: await lab.container("client", HOST, place.cgroup),
     };
   });
+  printsLogsOfFailures(() => lab.cluster.labs.logs());
   after(async () => {
     await lab.clear();
     place?.close();
   });
-  afterEach(async function () {
-    if (this.currentTest?.state === "failed") console.error(lab.hosts.map((host) => lab.cluster.log(host)).join("\n"));
+  afterEach(async () => {
     for (const container of Object.values(containers)) lab.withdraw(container);
   });
 

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { expect } from "chai";
 import type { VipEntry } from "../../bin/api/vips.ts";
 import { ClusterLab } from "../support/cluster-lab.ts";
+import { printsLogsOfFailures } from "../support/failure-logs.ts";
 import { describeLab, eventually, sweepLabs } from "../support/lab.ts";
 
 const ALL = [1, 2, 3] as const;
@@ -25,10 +26,8 @@ describeLab("virtual IPs of three hosts", function () {
     await isBackedBy(3);
     address = (await vip(1)).addresses.find(({ ip }) => !ip.includes(":"))?.ip ?? "none";
   });
+  printsLogsOfFailures(() => lab.labs.logs());
   after(() => lab.labs.clear());
-  afterEach(async function () {
-    if (this.currentTest?.state === "failed") console.error(ALL.map((number) => lab.log(number)).join("\n"));
-  });
 
   const serve = (number: number, name: string, vip = "web:80", port = "80", task = "web") =>
     lab.labs.ok(

@@ -55,6 +55,16 @@ export class Labs {
     return JSON.parse(await this.ok(...args, "--json")) as T;
   }
 
+  /** What the agents of all labs have logged, by the lab's and the host's name. */
+  logs(): Record<string, string> {
+    const files = [...new Bun.Glob("labs/*/*/agent.log").scanSync({ cwd: this.#directory })].sort();
+    const entries = files.map((file) => [
+      file.split("/").slice(1, -1).join(" "),
+      readFileSync(join(this.#directory, file), "utf8"),
+    ]);
+    return Object.fromEntries(entries);
+  }
+
   /** Takes every lab down and removes the directory. */
   async clear(): Promise<void> {
     await takeDownAll(this.root);
