@@ -2,6 +2,7 @@ import { expect } from "chai";
 import { DockerNode, IMAGE, lines } from "../support/docker-node.ts";
 import { describePeer } from "../support/peer-needs.ts";
 import { randomNumbers } from "../support/peer-random.ts";
+import { expectNoLossTillSignal } from "../support/ping.ts";
 
 const NEEDS = { programs: ["dockerd", "docker", "containerd", "runc", "busybox", "curl", "ping", "iptables"] };
 const HOST_PORT = ["curl", "--silent", "--max-time", "3", "http://127.0.0.1:8080"];
@@ -62,12 +63,12 @@ describePeer("Docker containers that outlive engine and agent", NEEDS, function 
       await node.run("web", "--network", "dcos", "-p", "8080:80");
       const web = await node.address("web");
       const traffic = node.machine.run(
-        ["sh", "-c", `ip netns exec netns-near ping -q -i 0.1 ${web} & echo $! >/run/ping.pid; wait`],
+        ["sh", "-c", `ip netns exec netns-near ping -i 0.1 ${web} & echo $! >/run/ping.pid; wait`],
         { timeoutMs: 60_000 },
       );
       await restart();
       await node.machine.script("sleep 0.3; kill -INT $(cat /run/ping.pid)");
-      expect((await traffic).stdout).to.match(/ 0% packet loss/);
+      expectNoLossTillSignal((await traffic).stdout);
       expect(await node.machine.must(HOST_PORT)).to.equal("web\n");
       await node.run("second", "--network", "dcos");
       expect(await node.address("second")).not.to.equal(web);

@@ -9,7 +9,7 @@ export const EXECUTABLE =
   process.env["DCOS_NET_EXECUTABLE"] ?? fileURLToPath(new URL("../../dist/dcos-net", import.meta.url));
 
 const PREFIX = "dcos-net-labs-";
-/** No command of a lab takes long; one that hangs is ended. */
+/** No command of a lab takes long; one that hangs is ended, milliseconds. */
 const COMMAND_LIMIT_MS = 60_000;
 const POLL_MS = 50;
 
@@ -30,16 +30,17 @@ export class Labs {
   /** Runs the executable, without any setting of the caller's but the directory of labs. */
   async run(...args: string[]): Promise<Finished> {
     const child = this.spawn(...args);
+    const limit = setTimeout(() => child.kill(), COMMAND_LIMIT_MS);
     const [stdout, stderr, status] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+    clearTimeout(limit);
     return { status, stdout, stderr };
   }
 
-  /** Starts the executable and leaves it running. */
+  /** Starts the executable and leaves it running, as long as it likes. */
   spawn(...args: string[]) {
     return Bun.spawn([EXECUTABLE, ...args], {
       env: { PATH: process.env["PATH"] ?? "", DCOS_NET_LAB_DIR: this.root },
       stdio: ["ignore", "pipe", "pipe"],
-      timeout: COMMAND_LIMIT_MS,
     });
   }
 
