@@ -183,7 +183,11 @@ describeLab("a static lab of three hosts", function () {
         (now) => !/44\.128\.0\.3|fd01:a::3|10\.77\.0\.3|fd77::3|9\.0\.2\.0|70:b3:d5:80:00:03/.test(now),
       );
     }
-    expect((await labs.run("lab", "status")).stdout).to.match(/^n3: .*find node "n3"/m);
+    await eventually(
+      CHANGE_LIMIT_MS,
+      () => labs.run("lab", "status"),
+      ({ stdout }) => /^n3: .*find node "n3"/m.test(stdout),
+    );
     expect(await snapshot(3)).to.equal(departed);
     expect(await fetchFrom("client", "http://9.0.0.2/")).to.match(/^200 /);
     writeFileSync(nodesFile(), text);
