@@ -35,6 +35,7 @@ describePeer("two hosts with a Docker engine each", NEEDS, function () {
     await Bun.$`sh -ec ${imageScript(join(folder, "rootfs"), tar)}`.quiet();
     for (const host of [1, 2]) await docker(host, "import", tar, IMAGE);
     members = await Promise.all([dockerContainer(1), dockerContainer(2), cniContainer(1), cniContainer(2)]);
+    for (const member of members) await serves(member);
   });
 
   after(async () => {
@@ -74,6 +75,12 @@ describePeer("two hosts with a Docker engine each", NEEDS, function () {
   async function fetchFrom(member: Member, address: string): Promise<string> {
     const script = `printf 'GET / HTTP/1.0\\r\\nHost: peer\\r\\n\\r\\n' | busybox nc -w 3 ${address} 80`;
     return within(member, "sh", "-c", script);
+  }
+
+  /** Waits until a container's server listens. */
+  async function serves(member: Member): Promise<void> {
+    const ask = () => fetchFrom(member, addressOf(member, 4)).catch(String);
+    await eventually(15_000, ask, (answer) => answer.includes(member.name));
   }
 
   it("gives Docker's containers the upper half of each host's subnet, where CNI's have the lower", () => {
