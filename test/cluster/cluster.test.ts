@@ -1,15 +1,15 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
-import { AGREE_LIMIT_MS, ClusterLab } from "../support/cluster-lab.ts";
+import { ClusterLab } from "../support/cluster-lab.ts";
 import { printsLogsOfFailures } from "../support/failure-logs.ts";
-import { describeLab, eventually, sweepLabs } from "../support/lab.ts";
+import { describeLab, eventually, SOON_MS, sweepLabs, TEST_LIMIT_MS } from "../support/lab.ts";
 import { expectNoLoss, expectNoLossTillSignal } from "../support/ping.ts";
 
 const ALL = [1, 2, 3] as const;
 
 describeLab("a cluster of three hosts with one master", function () {
-  this.timeout(60_000);
+  this.timeout(TEST_LIMIT_MS);
   let lab: ClusterLab;
 
   before(async () => {
@@ -76,7 +76,7 @@ describeLab("a cluster of three hosts with one master", function () {
         const sign = offset.startsWith("+") ? 1 : -1;
         for (const host of hosts) {
           const ahead = async () => sign * (lab.lastLogged(host) - Date.now());
-          await eventually(AGREE_LIMIT_MS, ahead, (milliseconds) => milliseconds > 80_000_000);
+          await eventually(SOON_MS, ahead, (milliseconds) => milliseconds > 80_000_000);
         }
         // Time for what goes by the wrong clock to do harm.
         await Bun.sleep(2000);
@@ -96,7 +96,7 @@ describeLab("a cluster of three hosts with one master", function () {
       await lab.plug(3, false);
       await lab.agree([1, 2], 2, 1);
       const cutOff = async () => (await lab.node(3)).cluster?.unreachable;
-      await eventually(AGREE_LIMIT_MS, cutOff, (unreachable) => unreachable === 2);
+      await eventually(SOON_MS, cutOff, (unreachable) => unreachable === 2);
       expect((await lab.node(3)).peers, "ways of the overlay that stay").to.equal(2);
       await lab.plug(3, true);
       await lab.agree(ALL, 3);
@@ -129,7 +129,7 @@ describeLab("a cluster of three hosts with one master", function () {
             .split("\n")
             .filter((line) => line.includes("stranger"));
         await eventually(
-          AGREE_LIMIT_MS,
+          SOON_MS,
           async () => warnings(),
           (lines) => lines.length > 0,
         );
@@ -149,7 +149,7 @@ describeLab("a cluster of three hosts with one master", function () {
       for (const number of ALL) await lab.signal(number, "SIGKILL");
       for (const number of [2, 3]) await lab.start(number);
       const members = async () => (await lab.node(2)).cluster?.alive;
-      await eventually(AGREE_LIMIT_MS, members, (alive) => alive === 2);
+      await eventually(SOON_MS, members, (alive) => alive === 2);
       await lab.start(1);
       await lab.agree(ALL, 3);
     });

@@ -1,17 +1,15 @@
 import { expect } from "chai";
 import { requireZooKeeper } from "../../bin/lab/zookeeper.ts";
-import { AGREE_LIMIT_MS, ClusterLab, LabZooKeeper } from "../support/cluster-lab.ts";
+import { ClusterLab, LabZooKeeper } from "../support/cluster-lab.ts";
 import { printsLogsOfFailures } from "../support/failure-logs.ts";
-import { describeLab, eventually, sweepLabs } from "../support/lab.ts";
+import { describeLab, eventually, SOON_MS, sweepLabs, TEST_LIMIT_MS } from "../support/lab.ts";
 import { expectNoLossTillSignal } from "../support/ping.ts";
 
 const ALL = [1, 2, 3, 4, 5] as const;
 const MASTERS = [1, 2, 3] as const;
-/** A lost session ends after 6 s, and candidates pause before they try again. */
-const ELECTION_LIMIT_MS = 30_000;
 
 describeLab("a cluster of five hosts with three masters and a ZooKeeper", function () {
-  this.timeout(120_000);
+  this.timeout(TEST_LIMIT_MS);
   let lab: ClusterLab;
   let zooKeeper: LabZooKeeper;
 
@@ -43,7 +41,7 @@ describeLab("a cluster of five hosts with three masters and a ZooKeeper", functi
     );
   };
   const leader = async (): Promise<number> => {
-    const [one] = await eventually(ELECTION_LIMIT_MS, leaders, ({ length }) => length === 1);
+    const [one] = await eventually(SOON_MS, leaders, ({ length }) => length === 1);
     return one ?? 0;
   };
 
@@ -61,7 +59,7 @@ describeLab("a cluster of five hosts with three masters and a ZooKeeper", functi
         lab.wipe(number);
       }
       await Promise.all([...others.map((number) => lab.start(number)), lab.signal(old, "SIGKILL")]);
-      const next = await eventually(ELECTION_LIMIT_MS, leaders, (now) => now.some((number) => number !== old));
+      const next = await eventually(SOON_MS, leaders, (now) => now.some((number) => number !== old));
       expect(next).to.not.include(old);
       await lab.start(old);
       await lab.agree(ALL, 5, others.length);
@@ -72,12 +70,12 @@ describeLab("a cluster of five hosts with three masters and a ZooKeeper", functi
   it("goes on without ZooKeeper, and hands out again when it is back", async () => {
     const output = await lab.pinging("c4", "c5", async () => {
       zooKeeper.kill();
-      await eventually(ELECTION_LIMIT_MS, leaders, ({ length }) => length === 0);
+      await eventually(SOON_MS, leaders, ({ length }) => length === 0);
       // An agent needs no leader.
       const agent = async () => (await lab.node(4)).agent;
-      await eventually(AGREE_LIMIT_MS, agent, ({ healthy }) => healthy);
+      await eventually(SOON_MS, agent, ({ healthy }) => healthy);
       const problems = await eventually(
-        ELECTION_LIMIT_MS,
+        SOON_MS,
         async () => {
           return (await lab.status()).nodes
             .slice(0, MASTERS.length)
@@ -91,7 +89,7 @@ describeLab("a cluster of five hosts with three masters and a ZooKeeper", functi
       zooKeeper.start();
       await leader();
       await eventually(
-        ELECTION_LIMIT_MS,
+        SOON_MS,
         async () => (await lab.status()).healthy,
         (healthy) => healthy,
       );
@@ -103,13 +101,13 @@ describeLab("a cluster of five hosts with three masters and a ZooKeeper", functi
   it("counts a host as gone at once that says so", async () => {
     await lab.signal(5, "SIGUSR1");
     const seen = async () => (await lab.node(4)).cluster?.alive;
-    await eventually(AGREE_LIMIT_MS, seen, (alive) => alive === 4);
+    await eventually(SOON_MS, seen, (alive) => alive === 4);
     const told = async () =>
       lab
         .log(4)
         .split("\n")
         .filter((line) => /"node":"n5-/.test(line));
-    await eventually(AGREE_LIMIT_MS, told, (lines) => lines.at(-1)?.includes('"status":"left"') === true);
+    await eventually(SOON_MS, told, (lines) => lines.at(-1)?.includes('"status":"left"') === true);
     await lab.start(5);
     await lab.agree(ALL, 5, 2);
   });

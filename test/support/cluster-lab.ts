@@ -3,10 +3,7 @@ import { join } from "node:path";
 import { expect } from "chai";
 import type { LabNodeStatus, LabStatus } from "../../bin/lab/status.ts";
 import { type Agreement, agreementOf } from "./agreement.ts";
-import { eventually, Labs } from "./lab.ts";
-
-/** In which all nodes must know the same after anything happened, milliseconds. */
-export const AGREE_LIMIT_MS = 10_000;
+import { eventually, Labs, SOON_MS } from "./lab.ts";
 
 /** In which a daemon must have begun, and ended, on a busy machine, milliseconds. */
 const BEGIN_LIMIT_MS = 20_000;
@@ -162,7 +159,7 @@ export class ClusterLab {
     const names = numbers.map((number) => `n${number}`);
     const ask = async (): Promise<Agreement> =>
       agreementOf((await this.status()).nodes.filter(({ name }) => names.includes(name)));
-    await eventually(AGREE_LIMIT_MS, ask, (seen) => {
+    await eventually(SOON_MS, ask, (seen) => {
       return (
         seen.problems.length === 0 &&
         seen.contents.length === 1 &&
@@ -194,7 +191,7 @@ export class ClusterLab {
     const show = ["dcos-net", "--config", config, "overlay", "show", "--json"];
     // The command reads what the daemon saves now and then.
     const ask = () => this.labs.run("lab", "exec", "--node", String(number), "--", ...show);
-    const { stdout } = await eventually(AGREE_LIMIT_MS, ask, ({ status }) => status === 0);
+    const { stdout } = await eventually(SOON_MS, ask, ({ status }) => status === 0);
     return JSON.parse(stdout) as Explained;
   }
 

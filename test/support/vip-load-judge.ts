@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import type { Connect, LoadReport } from "./vip-load-protocol.ts";
 
-/** When a backend died, and by when nothing goes to it any more, by the wall clock in milliseconds: what was under way
+/** When a backend died, and by when nothing went to it any more, by the wall clock in milliseconds: what was under way
  *  at its death, or comes until the other moment, may be lost with it. */
 export interface Death {
   readonly at: number;
