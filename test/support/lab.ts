@@ -9,8 +9,8 @@ export const EXECUTABLE =
   process.env["DCOS_NET_EXECUTABLE"] ?? fileURLToPath(new URL("../../dist/dcos-net", import.meta.url));
 
 const PREFIX = "dcos-net-labs-";
-/** In which what a test waits for must have come, on a machine that is busy with other things too, milliseconds. What is
- *  promised in less is measured, by the benches. */
+/** In which what a test waits for must have come, on a machine that is busy with other things too, milliseconds. What
+ *  is promised in less is measured, by the benches. */
 export const SOON_MS = 30_000;
 /** For a test that waits several times. */
 export const TEST_LIMIT_MS = 180_000;
