@@ -98,7 +98,7 @@ async function eventually<T>(attempt: () => Promise<T>): Promise<T> {
 }
 
 describePeer("containerd", { programs: ["containerd", "ctr", "runc", "busybox", "curl"] }, function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const published = networkCases("1.0.0", true);
   for (const [index, { title, conflist }] of networkCases("1.0.0", false).entries()) {
     describe(`with ${title}`, () => {

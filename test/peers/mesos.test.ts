@@ -92,7 +92,7 @@ function marksOf(calls: readonly Recorded[]): string[] {
 }
 
 describePeer("calls recorded on a Mesos agent", { recordings: RECORDINGS, programs: ["flock", "curl"] }, function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   let machine: Machine | undefined;
 
   afterEach(async () => {

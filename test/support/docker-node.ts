@@ -204,7 +204,7 @@ export class DockerNode {
   }
 
   /** Waits until `action` gives true; a failure is a false. */
-  async until(what: string, action: () => Promise<boolean>, limitMs = 20_000): Promise<void> {
+  async until(what: string, action: () => Promise<boolean>, limitMs = 60_000): Promise<void> {
     const deadline = performance.now() + limitMs;
     for (;;) {
       if (await action().catch(() => false)) return;
