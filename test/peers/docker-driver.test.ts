@@ -228,18 +228,7 @@ describePeer("Docker with our plugin", NEEDS, function () {
 
   it("starts and removes a hundred containers, eight at a time, and leaves nothing", async function () {
     this.timeout(500_000);
-    const rate = async (network: string, count: number): Promise<number> => {
-      const start = performance.now();
-      await node.machine.script(
-        `seq ${count} | xargs -P 8 -I N docker -H unix:///run/docker.sock run --rm --network ${network} ${IMAGE} busybox true`,
-        { timeoutMs: 240_000 },
-      );
-      return (count * 1000) / (performance.now() - start);
-    };
-    // With both families, as ours: IPv6 doubles the time that the engine itself takes for a container.
-    await node.docker("network", "create", "--ipv6", "--subnet", "fd99::/64", "plain");
-    const [ours, bridge] = [await rate("dcos", 100), await rate("plain", 40)];
-    await node.docker("network", "rm", "plain");
-    console.log(`      ${ours.toFixed(2)} containers a second; ${bridge.toFixed(2)} on Docker's own bridge driver`);
+    const run = `docker -H unix:///run/docker.sock run --rm --network dcos ${IMAGE} busybox true`;
+    await node.machine.script(`seq 100 | xargs -P 8 -I N ${run}`, { timeoutMs: 400_000 });
   });
 });
