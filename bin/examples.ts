@@ -51,6 +51,7 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   "ipam gc": ["dcos-net ipam gc --network dcos --dry-run", "dcos-net ipam gc --network dcos --valid attachments.json"],
   "cni install": ["dcos-net cni install", "dcos-net cni install --dir /usr/lib/cni --as bridge,host-local,portmap"],
   "cni uninstall": ["dcos-net cni uninstall", "dcos-net cni uninstall --dir /usr/lib/cni"],
+  cleanup: ["dcos-net cleanup --dry-run", "dcos-net cleanup", "dcos-net cleanup --state --force"],
   "cni config": [
     "dcos-net cni config podman --name web >/etc/cni/net.d/87-web.conflist",
     "dcos-net cni config mesos --name web --subnet 10.9.0.0/24 --subnet fd00:9::/64",
