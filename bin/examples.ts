@@ -3,7 +3,11 @@ import type { Command } from "commander";
 /** What `--help` shows of each command in use, by its words. A group that isn't here shows the first of each of its
  *  commands. */
 const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
-  agent: ["dcos-net agent --nodes /etc/dcos-net/nodes.json", "dcos-net agent --nodes nodes.json --node node-a"],
+  agent: [
+    "dcos-net agent --role master --secret-file /etc/dcos-net/secret",
+    "dcos-net agent --join 10.0.0.1 --secret-file /etc/dcos-net/secret",
+    "dcos-net agent --nodes nodes.json --node node-a",
+  ],
   status: ["dcos-net status", "dcos-net status --json | jq .news"],
   "overlay show": ["dcos-net overlay show", "dcos-net overlay show --nodes nodes.json --node node-a"],
   "overlay peers": ["dcos-net overlay peers", "dcos-net overlay peers --json | jq '.[] | select(.missing != [])'"],

@@ -27,7 +27,7 @@ interface Options {
 export function addCleanup(program: Command, app: App): void {
   program
     .command("cleanup")
-    .description("take everything of ours off this host; exit status 1 when something is left")
+    .description("remove all that dcos-net has made on this host; exit status 1 when something is left")
     .option("--dry-run", "only list what there is")
     .option("--force", "also what containers still use: they lose their network")
     .option("--state", "also what this node remembers: its id, allocations and records")
@@ -40,7 +40,7 @@ Stop the agent first: systemctl disable --now dcos-net-agent. This removes links
 tables, virtual IPs of every data plane, Docker networks, CNI configurations and plugins, and restores resolv.conf.
 It leaves logs, leases, the settings in /etc/dcos-net, bridges of other CNI networks, labs, and sysctls such as
 ip_forward.
-What can't be removed is named with the reason; call again when that is no more so.`,
+What can't be removed is named, with the reason; run it again once that no longer holds.`,
     )
     .action((options: Options) => cleanup(app, options));
 }

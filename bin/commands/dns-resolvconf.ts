@@ -22,7 +22,7 @@ export function addDnsHost(dns: Command, app: App): void {
   dns
     .command("resolvconf")
     .description(
-      "lead this host's programs to its DNS server, or back; without an option only show what would be written",
+      "point this host's programs at its DNS server, or back; without an option only show what would be written",
     )
     .option("--apply", "write it, and keep what was there")
     .option("--restore", "bring back what was there before")
