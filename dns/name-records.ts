@@ -1,3 +1,4 @@
+import type { Name } from "./name.ts";
 import { type DnsRecord, dataText, orderOf, type RecordData, typeOf } from "./record.ts";
 import type { Zone } from "./zone.ts";
 
@@ -21,12 +22,17 @@ interface Counted {
 /** Records of a name, each with the number of origins that it has. Most names have one record and of the others most
  *  have a few, so all are held with as little memory as can be: there may be a million names. */
 export class NameRecords {
+  readonly name: Name;
   /** Names directly below that exist. */
   children = 0;
   #one: DnsRecord | undefined;
   #count = 0;
   /** From the second record on: by type, those of one type in their order before rotation. */
   #many: Counted[] | undefined;
+
+  constructor(name: Name) {
+    this.name = name;
+  }
 
   get size(): number {
     return this.#many === undefined ? Number(this.#one !== undefined) : this.#many.length;
