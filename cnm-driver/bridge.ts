@@ -12,7 +12,7 @@ export interface BridgeWish {
   readonly gateways: readonly Prefix[];
 }
 
-/** Makes the bridge, or puts right what is missing on it. A link of that name that isn't ours is refused: on nodes that
+/** Makes the bridge, or adds what is missing on it. A link of that name that isn't ours is refused: on nodes that
  *  come from DC/OS it may be a bridge of Docker's own with containers on it. Returns true when something was done. */
 export function ensureBridge(kernel: Kernel, wish: BridgeWish): boolean {
   const { name, mtu } = wish;

@@ -304,7 +304,7 @@ options timeout:1 attempts:3
   it("is as it was after the agent was stopped and what it made was removed", async () => {
     await cluster.signal(1, "SIGTERM");
     expect(await ownText()).to.equal(OWN.replace(" corp.example", ""));
-    expect(await command("dns", "remove")).to.include(`restore ${file}`);
+    expect(await command("dns", "remove")).to.include(`removed: our ${file}\n`);
     expect(await read()).to.equal("nameserver 10.77.0.88\nnameserver 198.51.100.1\n");
     expect(await command("dns", "remove")).to.equal("nothing of ours is there\n");
     await cluster.start(1);
