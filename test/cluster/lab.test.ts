@@ -426,7 +426,7 @@ describeLab("labs", function () {
     const up = labs.spawn("lab", "up", "--lab", "cut", "--nodes", "16");
     await eventually(
       SOON_MS,
-      async () => mountsWith("/cut/").length,
+      async () => mountsWith(join(labs.root, "cut")).length,
       (count) => count > 0,
     );
     up.kill("SIGINT");
