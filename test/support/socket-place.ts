@@ -55,8 +55,8 @@ export function testCgroups(): string {
   return found.path;
 }
 
-/** Removes places of test runs that were killed. One that can't be removed, because another run sweeps at this moment or
- *  a process of the dead run still ends, is left to the next. */
+/** Removes places of test runs that were killed. One that can't be removed, because another run sweeps at this moment
+ *  or a process of the dead run still ends, is left to the next. */
 function removeLeftovers(): void {
   const isDead = (name: string): boolean => {
     const [, pid] = new RegExp(`^${PREFIX}-(\\d+)-`).exec(name) ?? [];
