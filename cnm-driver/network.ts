@@ -65,7 +65,7 @@ export class NetworkDriver {
     const record = store.network(id);
     if (record === undefined) return {};
     const isShared = store.networks().some((other) => other.id !== id && other.bridge === record.bridge);
-    if (!isShared) removeBridge(kernel, record.bridge, record.overlay);
+    if (!isShared) removeBridge(kernel, bridgeWish(record, 0));
     // Last: whoever is killed before this is asked again, and knows what to remove.
     store.removeNetwork(id);
     return {};

@@ -321,7 +321,7 @@ export class Vips {
 
   /** Services of a name at one of its addresses. */
   #servicesAt(name: string, ip: Ip): string[] {
-    const rows = [...this.table.vipsOf(name)].flatMap((vip) => [...this.table.rowsOf(vip)]);
+    const rows = this.table.vipsOf(name).flatMap((vip) => this.table.rowsOf(vip));
     return rows.filter((row) => equalIp(row.service.ip, ip)).map((row) => serviceName(row.service));
   }
 }
