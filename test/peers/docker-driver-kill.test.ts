@@ -43,7 +43,7 @@ describePeer("the agent killed while Docker calls it", { programs: ["curl", "pin
   let undisturbed: string;
 
   before(async () => {
-    node = await DockerNode.start({ engine: false });
+    node = await DockerNode.start();
     undisturbed = await live("after Join", (_index, call) => call());
     expect(undisturbed)
       .to.include("master d-dcos")

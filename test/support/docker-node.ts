@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { DockerEngine } from "./docker-engines.ts";
 import { ROOTFS_TAR, writeImage } from "./peer-image.ts";
 import { INTERNET, Machine, NODE, type Running } from "./peer-machine.ts";
 
@@ -27,7 +28,7 @@ export const CLUSTER = {
 export interface DockerNodeOptions {
   readonly liveRestore?: boolean;
   /** Without it there is no engine, and the test calls the plugin in its place. */
-  readonly engine?: boolean;
+  readonly engine?: DockerEngine;
 }
 
 /** Node `n1` of a cluster, with a Docker engine and our agent as its plugin, in a machine of its own that is gone when
@@ -48,12 +49,12 @@ export class DockerNode {
   /** A node whose agents and engine run and whose engine has {@link IMAGE}. */
   static async start(options: DockerNodeOptions = {}): Promise<DockerNode> {
     const plugins = mkdtempSync(join(tmpdir(), "docker-node-"));
-    const machine = await Machine.start(plugins);
+    const machine = await Machine.start(plugins, options.engine?.directories);
     const node = new DockerNode(machine, plugins, options);
     try {
       await machine.write(NODES_FILE, JSON.stringify(CLUSTER));
       await machine.start(agentCommand("n2", "off", "ip netns exec internet"));
-      if (options.engine !== false) {
+      if (options.engine !== undefined) {
         await writeImage(machine);
         await node.startEngine();
         await node.docker("import", ROOTFS_TAR, IMAGE);
@@ -141,10 +142,12 @@ export class DockerNode {
     return stderr;
   }
 
-  /** Starts a container that answers HTTP on port 80 with its name, with these options of `docker run`. */
-  run(name: string, ...options: readonly string[]): Promise<string> {
-    const serve = `mkdir -p /tmp/www; echo ${name} >/tmp/www/index.html; exec httpd -f -p 80 -h /tmp/www`;
-    return this.docker("run", "--detach", "--init=false", "--name", name, ...options, IMAGE, "sh", "-c", serve);
+  /** Starts a container with these options of `docker run`; returns when it answers HTTP on port 80 with its name. */
+  async run(name: string, ...options: readonly string[]): Promise<void> {
+    // The server goes to the background when it listens.
+    const serve = `mkdir -p /tmp/www; echo ${name} >/tmp/www/index.html; httpd -p 80 -h /tmp/www; echo serves; sleep 1000`;
+    await this.docker("run", "--detach", "--init=false", "--name", name, ...options, IMAGE, "sh", "-c", serve);
+    await this.until(`${name} serves`, async () => (await this.docker("logs", name)).includes("serves"));
   }
 
   /** Address of a container on a network: `9.0.0.130`, or with `v6` the IPv6 one. */
