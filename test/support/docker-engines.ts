@@ -27,7 +27,7 @@ export const DOCKER = engineIn(
   }),
 );
 
-/** The one of release 28 or later that scripts/install-docker has fetched. */
+/** The one that scripts/install-docker has fetched. */
 export const NEWER_DOCKER = engineIn(["usr/sbin", "usr/bin"].map((directory) => join(NEWER, directory)));
 
 /** Why {@link NEWER_DOCKER} isn't there; undefined when it is. */

@@ -7,7 +7,7 @@ import { nameServer, ROOTFS_TAR, writeImage } from "./peer-image.ts";
 import { INTERNET, Machine, NODE, type Running } from "./peer-machine.ts";
 
 const ENGINE_SOCKET = "/run/docker.sock";
-const PLUGIN_SOCKET = "/run/docker/plugins/dcos.sock";
+export const PLUGIN_SOCKET = "/run/docker/plugins/dcos.sock";
 const NODES_FILE = "/etc/dcos-net/nodes.json";
 const CNI_PLUGIN = fileURLToPath(new URL("../../dist/cni/dcos", import.meta.url));
 const EXECUTABLE = fileURLToPath(new URL("../../dist/dcos-net", import.meta.url));
@@ -31,6 +31,8 @@ export interface DockerNodeOptions {
   readonly liveRestore?: boolean;
   /** Without it there is no engine, and the test calls the plugin in its place. */
   readonly engine?: DockerEngine;
+  /** The agent doesn't find the engine, so that all its networks are those of the test. */
+  readonly hidden?: boolean;
 }
 
 /** Node `n1` of a cluster, with a Docker engine and our agent as its plugin, in a machine of its own that is gone when
@@ -100,7 +102,7 @@ export class DockerNode {
   }
 
   async startAgent(): Promise<void> {
-    this.#agent = await this.machine.start(agentCommand("n1", "on", ""));
+    this.#agent = await this.machine.start(agentCommand("n1", "on", "", this.#options.hidden));
     await this.until("the plugin answers", async () => (await this.call("Plugin.Activate")).includes("IpamDriver"));
     await this.until("the overlay stands", async () => {
       return (await this.machine.run(["ip", "link", "show", "m-closed"])).code === 0;
@@ -238,7 +240,7 @@ export class DockerNode {
 }
 
 /** Prints its process number, then is the agent of a node with directories of its own. */
-function agentCommand(node: string, docker: "on" | "off", prefix: string): string[] {
+function agentCommand(node: string, docker: "on" | "off", prefix: string, hidden = false): string[] {
   const settings = {
     DCOS_NET_NODE: node,
     DCOS_NET_NODES_FILE: NODES_FILE,
@@ -247,7 +249,7 @@ function agentCommand(node: string, docker: "on" | "off", prefix: string): strin
     DCOS_NET_DATA_DIR: `/var/lib/leases-${node}`,
     DCOS_NET_DOCKER: docker,
     DCOS_NET_DNS: "off",
-    DCOS_NET_DOCKER_SOCKET: ENGINE_SOCKET,
+    DCOS_NET_DOCKER_SOCKET: hidden ? "/run/nowhere.sock" : ENGINE_SOCKET,
   };
   const env = Object.entries(settings).map(([key, value]) => `${key}=${value}`);
   const command = `echo $$; exec ${prefix} env ${env.join(" ")} ${EXECUTABLE} agent >>/run/agent-${node}.log 2>&1`;
