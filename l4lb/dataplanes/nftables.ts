@@ -177,8 +177,8 @@ class NftablesDataplane implements Dataplane {
     return true;
   }
 
-  /** Makes a transaction, and notes whether nobody else has made one meanwhile. One that fails may have been made all the
-   *  same, and only its answer be lost: the generation then isn't one that is known any more. */
+  /** Makes a transaction, and notes whether nobody else has made one meanwhile. One that fails may have been made all
+   *  the same, and only its answer be lost: the generation then isn't one that is known any more. */
   #change(action: () => void): void {
     const { nftables } = this.kernel;
     const before = nftables.generation();
