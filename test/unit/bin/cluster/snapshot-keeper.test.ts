@@ -19,6 +19,7 @@ describe("the keeper of what a node knows", () => {
   let problems: string[];
   let saves: number;
   let logs: readonly SavedLog[];
+  let saveMs: number;
   const path = () => join(folder, "state", "facts.snapshot");
   const log = {
     ...{ debug: () => {}, info: () => {} },
@@ -28,10 +29,13 @@ describe("the keeper of what a node knows", () => {
 
   beforeEach(async () => {
     folder = mkdtempSync(join(tmpdir(), "dcos-net-snapshot-"));
-    [clock, problems, saves] = [fakeClock(), [], 0];
+    [clock, problems, saves, saveMs] = [fakeClock(), [], 0, 0];
     linuxFiles.makeDirectory(join(folder, "state"));
     logs = [];
-    const state = () => ({ savedAt: ++saves, generation: 1, members: [], logs });
+    const state = () => {
+      clock.spend(saveMs);
+      return { savedAt: ++saves, generation: 1, members: [], logs };
+    };
     keeper = new SnapshotKeeper({ path: path(), state, files: linuxFiles, clock, random: () => 0.5, log });
     await clock.advance(0);
   });
@@ -81,6 +85,17 @@ describe("the keeper of what a node knows", () => {
     await stopped;
     expect(saved()).to.equal(saves);
     expect(readdirSync(join(folder, "state"))).to.deep.equal(["facts.snapshot"]);
+  });
+
+  it("saves within seconds of a change, too, when the last save took a second", async () => {
+    saveMs = 1000;
+    keeper.note();
+    await clock.advance(2000);
+    const before = saves;
+    keeper.note();
+    await clock.advance(8000);
+    expect(saves).to.equal(before + 1);
+    expect(saved()).to.equal(saves);
   });
 
   it("saves a last time when it stops", async () => {
