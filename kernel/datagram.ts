@@ -96,8 +96,8 @@ export function portOf(fd: number): number {
   return ((address[2] ?? 0) << 8) | (address[3] ?? 0);
 }
 
-/** Sends one datagram to a struct sockaddr as {@link DatagramBatch.source} gives it; false when the kernel refused. UDP
- *  promises no more. */
+/** Sends one datagram to a struct sockaddr, which may have more bytes than its family needs; false when the kernel
+ *  refused. UDP promises no more. */
 export function sendDatagram(fd: number, message: Uint8Array, to: Uint8Array): boolean {
   sender ??= new OneDatagram();
   return sender.send(fd, message, to) >= 0;
@@ -135,11 +135,23 @@ export function addressIn(source: Uint8Array): Uint8Array {
   return source[0] === AF_INET ? source.subarray(4, 8) : source.subarray(8, 24);
 }
 
-/** Waits until one of the sockets has a datagram, at most so long. */
-export function waitForDatagram(fds: readonly number[], milliseconds: number): void {
-  const set = new Int32Array(fds.flatMap((fd) => [fd, POLLIN]));
-  const timeout = timeOf(milliseconds, 1_000_000n);
-  trySystemCall("ppoll", bytesOf(set), fds.length, bytesOf(timeout), null, 8);
+/** Waits for datagrams on several sockets. */
+export class DatagramWait {
+  readonly #set: Uint8Array;
+  readonly #count: number;
+  readonly #time: Uint8Array;
+
+  /** `milliseconds`: the longest wait. */
+  constructor(fds: readonly number[], milliseconds: number) {
+    this.#set = bytesOf(Int32Array.from(fds.flatMap((fd) => [fd, POLLIN])));
+    this.#count = fds.length;
+    this.#time = bytesOf(timeOf(milliseconds, 1_000_000n));
+  }
+
+  /** Returns when one of them has a datagram, or none has come for so long. */
+  wait(): void {
+    trySystemCall("ppoll", this.#set, this.#count, this.#time, null, 8);
+  }
 }
 
 /** Datagrams received and answered many at a time: recvmmsg(2) and sendmmsg(2) cost one switch into the kernel for the
@@ -149,9 +161,10 @@ export class DatagramBatch {
   readonly input: Uint8Array;
   readonly #count: number;
   readonly #slot: number;
-  /** Who sent each of them: structs sockaddr. */
+  /** Who sent each of them: structs sockaddr, one every SOURCE_BYTES. */
   readonly sources: Uint8Array;
   readonly #received: Uint32Array;
+  readonly #receivedBytes: Uint8Array;
   readonly #vectors: Uint32Array;
   readonly #replies: ReplyBatch;
 
@@ -163,6 +176,7 @@ export class DatagramBatch {
     this.sources = new Uint8Array(count * SOURCE_BYTES);
     this.#replies = new ReplyBatch(count, slot, this.sources);
     this.#received = new Uint32Array(count * MMSGHDR_WORDS);
+    this.#receivedBytes = bytesOf(this.#received);
     this.#vectors = vectorsFor(this.input, count, slot);
     pointHeaders(this.#received, this.#vectors, count);
     const sourcesAt = addressOf(this.sources);
@@ -183,7 +197,7 @@ export class DatagramBatch {
     }
     this.#replies.clear();
     const flags = wait ? MSG_WAITFORONE : MSG_DONTWAIT;
-    return Math.max(0, trySystemCall("recvmmsg", fd, bytesOf(this.#received), this.#count, flags, null));
+    return Math.max(0, trySystemCall("recvmmsg", fd, this.#receivedBytes, this.#count, flags, null));
   }
 
   /** Bytes of a received datagram; 0 for one that was longer than a slot. */
@@ -200,12 +214,6 @@ export class DatagramBatch {
   /** Where in `sources` the sender of a datagram is. */
   sourceOffset(index: number): number {
     return index * SOURCE_BYTES;
-  }
-
-  /** Who sent a datagram, as a struct sockaddr. A copy. */
-  source(index: number): Uint8Array {
-    const length = this.#received[index * MMSGHDR_WORDS + NAME_LENGTH] ?? 0;
-    return this.sources.slice(index * SOURCE_BYTES, index * SOURCE_BYTES + length);
   }
 
   /** Slot that the next reply belongs into. */

@@ -63,9 +63,15 @@ const libc = dlopen("libc.so.6", {
 const errnoLocation = libc.__errno_location() as Pointer;
 
 /** The result of a system call, or its negated errno. Interrupted calls are repeated. errno is read directly after the
- *  call, before anything that could make another one. */
-export function trySystemCall(name: SystemCall, ...args: readonly Argument[]): number {
-  const [a = 0, b = 0, c = 0, d = 0, e = 0] = args;
+ *  call, before anything that could make another one. Leaves no garbage, for threads that do little else. */
+export function trySystemCall(
+  name: SystemCall,
+  a: Argument = 0,
+  b: Argument = 0,
+  c: Argument = 0,
+  d: Argument = 0,
+  e: Argument = 0,
+): number {
   for (;;) {
     const result = Number(
       libc.syscall(NUMBER[name][ARCHITECTURE], a as Pointer, b as Pointer, c as Pointer, d as Pointer, e as Pointer),
@@ -76,8 +82,11 @@ export function trySystemCall(name: SystemCall, ...args: readonly Argument[]): n
   }
 }
 
+/** The arguments of a system call; those that aren't given are 0. */
+type Arguments = readonly [Argument?, Argument?, Argument?, Argument?, Argument?];
+
 /** Like {@link trySystemCall}, but throws a NetError that says what was `tried`. */
-export function systemCall(tried: string, name: SystemCall, ...args: readonly Argument[]): number {
+export function systemCall(tried: string, name: SystemCall, ...args: Arguments): number {
   const result = trySystemCall(name, ...args);
   if (result < 0) throw errnoError(-result, { tried });
   return result;

@@ -44,6 +44,7 @@ export class ReplyBatch {
   readonly #sources: Uint32Array;
   readonly #sourcesAt: number;
   readonly #headers: Uint32Array;
+  readonly #headerBytes: Uint8Array;
   readonly #vectors: Uint32Array;
   readonly #vectorsAt: number;
   readonly #controls: Uint32Array;
@@ -68,6 +69,7 @@ export class ReplyBatch {
     this.#sources = new Uint32Array(sources.buffer, sources.byteOffset, sources.length / 4);
     this.#sourcesAt = addressOf(sources);
     this.#headers = new Uint32Array(count * MMSGHDR_WORDS);
+    this.#headerBytes = bytesOf(this.#headers);
     this.#vectors = new Uint32Array(count * IOVEC_WORDS);
     this.#vectorsAt = addressOf(bytesOf(this.#vectors));
     this.#controls = new Uint32Array(count * CONTROL_WORDS);
@@ -108,7 +110,8 @@ export class ReplyBatch {
   }
 
   #sendFrom(fd: number, from: number, to: number): number {
-    const rest = bytesOf(this.#headers).subarray(from * MMSGHDR_WORDS * 4);
+    const all = this.#headerBytes;
+    const rest = from === 0 ? all : all.subarray(from * MMSGHDR_WORDS * 4);
     return trySystemCall("sendmmsg", fd, rest, to - from, 0);
   }
 
@@ -145,7 +148,8 @@ export class ReplyBatch {
 
   #isSamePeer(a: number, b: number): boolean {
     const sources = this.#sources;
-    const [from, to] = [a * SOURCE_WORDS, b * SOURCE_WORDS];
+    const from = a * SOURCE_WORDS;
+    const to = b * SOURCE_WORDS;
     const words = ((sources[from] ?? 0) & 0xffff) === AF_INET ? PEER_WORDS[4] : PEER_WORDS[6];
     for (let word = 0; word < words; word++) if (sources[from + word] !== sources[to + word]) return false;
     return true;

@@ -1,6 +1,7 @@
-import { DatagramBatch, waitForDatagram } from "../../kernel/datagram.ts";
+import { DatagramBatch, DatagramWait } from "../../kernel/datagram.ts";
 import { systemClock } from "../../lib/clock.ts";
 import { LARGE_BYTES, RateLimit } from "../rate.ts";
+import { HandedQueries } from "./handed.ts";
 import { CONTROL, IDLE, LOOK_MS, SOCKET_ROW, WAITING_MOST } from "./layout.ts";
 import { Responder } from "./responder.ts";
 
@@ -10,15 +11,12 @@ export interface WorkerStart {
   /** Its number, from 0. */
   readonly worker: number;
   readonly recursion: boolean;
+  /** Where it puts what it leaves to the main thread: the memory of a {@link HandedQueries}. */
+  readonly handed: SharedArrayBuffer;
 }
 
-/** A query that a worker leaves to the main thread, which answers through the same socket. */
-export interface Handed {
-  readonly fd: number;
-  readonly message: Uint8Array;
-  /** Whom to answer, as a struct sockaddr. */
-  readonly source: Uint8Array;
-}
+/** What a worker tells: that there are queries for the main thread, or that it has ended. */
+export type WorkerNews = "handed" | "ended";
 
 const BATCH = 64;
 /** Longer queries are answered by nobody: none that is meant well is. */
@@ -26,68 +24,101 @@ const SLOT_BYTES = 2048;
 
 declare const self: Worker;
 
-self.onmessage = ({ data }: MessageEvent<WorkerStart>) => serve(data);
+self.onmessage = ({ data }: MessageEvent<WorkerStart>) => new Serving(data).run();
 
-/** Answers until it is told to end. This thread does nothing else, so that waiting for datagrams may block it. */
-function serve({ memory, worker, recursion }: WorkerStart): void {
-  const control = new Int32Array(memory);
-  const responder = new Responder(memory, recursion);
-  const batch = new DatagramBatch(BATCH, SLOT_BYTES);
-  const limit = new RateLimit(crypto.getRandomValues(new Int32Array(1))[0] ?? 0);
-  while (Atomics.load(control, CONTROL.stop) === 0) {
-    const fds = socketsOf(control, worker);
-    // With one socket the same call waits and receives.
-    const alone = fds.length === 1;
+/** A worker at work. Its thread does nothing else, so that waiting for datagrams may block it; and leaves no garbage: the
+ *  collector, which counts the shared table as this thread's too, would let it grow to more than that before it came. */
+class Serving {
+  readonly #control: Int32Array;
+  readonly #worker: number;
+  readonly #responder: Responder;
+  readonly #handed: HandedQueries;
+  readonly #batch = new DatagramBatch(BATCH, SLOT_BYTES);
+  readonly #limit = new RateLimit(crypto.getRandomValues(new Int32Array(1))[0] ?? 0);
+  #fds: readonly number[] = [];
+  #wait = new DatagramWait([], LOOK_MS);
+
+  constructor({ memory, worker, recursion, handed }: WorkerStart) {
+    this.#control = new Int32Array(memory);
+    this.#worker = worker;
+    this.#responder = new Responder(memory, recursion);
+    this.#handed = new HandedQueries(handed);
+  }
+
+  /** Answers until it is told to end. */
+  run(): void {
+    while (Atomics.load(this.#control, CONTROL.stop) === 0) {
+      this.#takeSockets();
+      // With one socket the same call waits and receives.
+      const isAlone = this.#fds.length === 1;
+      if (this.#answerAll(isAlone) === 0 && !isAlone) this.#wait.wait();
+    }
+    this.#takeSockets();
+    // No more come by now; those that have come are still answered.
+    while (this.#answerAll(false) > 0);
+    tell("ended");
+  }
+
+  /** Sockets come, and never go. */
+  #takeSockets(): void {
+    const row = CONTROL.sockets + this.#worker * SOCKET_ROW;
+    const count = Atomics.load(this.#control, row);
+    if (count === this.#fds.length) return;
+    this.#fds = Array.from(this.#control.subarray(row + 1, row + 1 + count));
+    this.#wait = new DatagramWait(this.#fds, LOOK_MS);
+  }
+
+  /** How many datagrams came. */
+  #answerAll(wait: boolean): number {
     let received = 0;
-    for (const fd of fds) received += answerBatch(fd, alone, batch, responder, limit, control, worker);
-    if (received === 0 && !alone) waitForDatagram(fds, LOOK_MS);
+    for (const fd of this.#fds) received += this.#answerBatch(fd, wait);
+    return received;
   }
-  // No more come by now; those that have come are still answered.
-  for (const fd of socketsOf(control, worker)) {
-    while (answerBatch(fd, false, batch, responder, limit, control, worker) > 0);
+
+  #answerBatch(fd: number, wait: boolean): number {
+    const control = this.#control;
+    const batch = this.#batch;
+    const received = batch.receive(fd, wait);
+    let isHanding = false;
+    Atomics.store(control, CONTROL.workers + this.#worker, Atomics.load(control, CONTROL.epoch));
+    for (let index = 0; index < received; index++) {
+      const length = batch.lengthOf(index);
+      const reply = this.#answer(index, length);
+      if (reply > 0) batch.reply(index, reply);
+      else if (length > 0) isHanding = this.#handOver(fd, index, length) || isHanding;
+    }
+    Atomics.store(control, CONTROL.workers + this.#worker, IDLE);
+    if (batch.nextReply > 0) {
+      batch.send(fd);
+      Atomics.add(control, CONTROL.answered + this.#worker, batch.nextReply);
+    }
+    if (isHanding && this.#handed.mustTell()) tell("handed");
+    return received;
   }
-  self.postMessage("ended");
+
+  /** Bytes of the reply, which is written to the next slot; 0 where the main thread must answer. */
+  #answer(index: number, length: number): number {
+    const batch = this.#batch;
+    const to = batch.offsetOf(batch.nextReply);
+    const reply = this.#responder.respond(batch.input, batch.offsetOf(index), length, batch.output, to);
+    if (reply <= LARGE_BYTES) return reply;
+    const mayBeLarge = this.#limit.allows(batch.sources, batch.sourceOffset(index), systemClock.monotonic());
+    return mayBeLarge ? reply : this.#responder.cut(batch.output, to);
+  }
+
+  /** False when too many wait already; the query is lost then, as in a full socket. */
+  #handOver(fd: number, index: number, length: number): boolean {
+    const control = this.#control;
+    const batch = this.#batch;
+    if (Atomics.load(control, CONTROL.waiting) >= WAITING_MOST) return false;
+    Atomics.add(control, CONTROL.waiting, 1);
+    const from = batch.sourceOffset(index);
+    if (this.#handed.put(fd, batch.input, batch.offsetOf(index), length, batch.sources, from)) return true;
+    Atomics.sub(control, CONTROL.waiting, 1);
+    return false;
+  }
 }
 
-function socketsOf(control: Int32Array, worker: number): number[] {
-  const row = CONTROL.sockets + worker * SOCKET_ROW;
-  const count = Atomics.load(control, row);
-  return Array.from(control.subarray(row + 1, row + 1 + count));
-}
-
-function answerBatch(
-  fd: number,
-  wait: boolean,
-  batch: DatagramBatch,
-  responder: Responder,
-  limit: RateLimit,
-  control: Int32Array,
-  worker: number,
-): number {
-  const received = batch.receive(fd, wait);
-  Atomics.store(control, CONTROL.workers + worker, Atomics.load(control, CONTROL.epoch));
-  for (let index = 0; index < received; index++) {
-    const at = batch.offsetOf(index);
-    const length = batch.lengthOf(index);
-    const reply = responder.respond(batch.input, at, length, batch.output, batch.offsetOf(batch.nextReply));
-    if (reply > LARGE_BYTES && !limit.allows(batch.sources, batch.sourceOffset(index), systemClock.monotonic()))
-      batch.reply(index, responder.cut(batch.output, batch.offsetOf(batch.nextReply)));
-    else if (reply > 0) batch.reply(index, reply);
-    else if (length > 0) handOver(fd, batch, index, control);
-  }
-  Atomics.store(control, CONTROL.workers + worker, IDLE);
-  if (batch.nextReply > 0) {
-    batch.send(fd);
-    Atomics.add(control, CONTROL.answered + worker, batch.nextReply);
-  }
-  return received;
-}
-
-function handOver(fd: number, batch: DatagramBatch, index: number, control: Int32Array): void {
-  if (Atomics.load(control, CONTROL.waiting) >= WAITING_MOST) return;
-  Atomics.add(control, CONTROL.waiting, 1);
-  const at = batch.offsetOf(index);
-  const message = batch.input.slice(at, at + batch.lengthOf(index));
-  const handed: Handed = { fd, message, source: batch.source(index) };
-  self.postMessage(handed);
+function tell(news: WorkerNews): void {
+  self.postMessage(news);
 }
