@@ -35,8 +35,8 @@ export class HandedQueries {
     this.#bytes = new Uint8Array(memory);
   }
 
-  /** Adds the query of `length` bytes at `at` in `input`, from the struct sockaddr at `sourceAt`; false when there is no
-   *  room. Allocates nothing. */
+  /** Adds the query of `length` bytes at `at` in `input`, from the struct sockaddr at `sourceAt`; false when there is
+   *  no room. Allocates nothing. */
   put(fd: number, input: Uint8Array, at: number, length: number, sources: Uint8Array, sourceAt: number): boolean {
     const words = this.#words;
     const written = words[WRITTEN] ?? 0;

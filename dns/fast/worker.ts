@@ -26,8 +26,9 @@ declare const self: Worker;
 
 self.onmessage = ({ data }: MessageEvent<WorkerStart>) => new Serving(data).run();
 
-/** A worker at work. Its thread does nothing else, so that waiting for datagrams may block it; and leaves no garbage: the
- *  collector, which counts the shared table as this thread's too, would let it grow to more than that before it came. */
+/** A worker at work. Its thread does nothing else, so that waiting for datagrams may block it; and leaves no garbage:
+ *  the collector, which counts the shared table as this thread's too, would let it grow to more than that before it
+ *  came. */
 class Serving {
   readonly #control: Int32Array;
   readonly #worker: number;
