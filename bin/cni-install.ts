@@ -13,6 +13,8 @@ import { join } from "node:path";
 import { messageOf, NetError } from "../lib/error.ts";
 import type { Files } from "../lib/files.ts";
 
+/** Where container runtimes look for plugins. */
+export const DEFAULT_PLUGIN_DIR = "/opt/cni/bin";
 /** The plugins that the executable is under its own names. */
 export const OWN_PLUGINS = [
   "dcos",
@@ -63,6 +65,11 @@ export function installPlugins(files: Files, executable: string, dir: string, na
   } finally {
     rmSync(body, { force: true });
   }
+}
+
+/** True when {@link installPlugins} has put something there. */
+export function isInstalled(dir: string): boolean {
+  return existsSync(join(dir, MANIFEST));
 }
 
 /** Undoes {@link installPlugins}: saved originals come back, our other names go. A name that somebody has replaced
@@ -122,8 +129,8 @@ function placeLink(body: string, path: string): void {
 }
 
 function readManifest(dir: string): Manifest | undefined {
+  if (!isInstalled(dir)) return undefined;
   const path = join(dir, MANIFEST);
-  if (!existsSync(path)) return undefined;
   try {
     const manifest = JSON.parse(readFileSync(path, "utf8")) as Manifest;
     if (manifest.version === 1 && Array.isArray(manifest.entries)) return manifest;

@@ -165,7 +165,7 @@ function forget(link: FakeLink): void {
   for (const [key, entry] of link.stack.fdb) if (entry.link === link) link.stack.fdb.delete(key);
 }
 
-export function flushNeighbors(link: FakeLink, family?: 4 | 6): void {
+function flushNeighbors(link: FakeLink, family?: 4 | 6): void {
   for (const [key, neighbor] of link.stack.neighbors) {
     const wanted = family === undefined || neighbor.ip.family === family;
     if (neighbor.link === link && wanted) link.stack.neighbors.delete(key);

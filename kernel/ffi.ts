@@ -62,8 +62,12 @@ const libc = dlopen("libc.so.6", {
 
 const errnoLocation = libc.__errno_location() as Pointer;
 
+/** What a system call is given; what is left out is 0. */
+type Arguments = readonly [a?: Argument, b?: Argument, c?: Argument, d?: Argument, e?: Argument];
+
 /** The result of a system call, or its negated errno. Interrupted calls are repeated. errno is read directly after the
- *  call, before anything that could make another one. Leaves no garbage, for threads that do little else. */
+ *  call, before anything that could make another one. Each argument is a parameter of its own, since an array of them
+ *  would be garbage of every call. */
 export function trySystemCall(
   name: SystemCall,
   a: Argument = 0,
@@ -81,9 +85,6 @@ export function trySystemCall(
     if (errno !== 4) return -errno;
   }
 }
-
-/** The arguments of a system call; those that aren't given are 0. */
-type Arguments = readonly [Argument?, Argument?, Argument?, Argument?, Argument?];
 
 /** Like {@link trySystemCall}, but throws a NetError that says what was `tried`. */
 export function systemCall(tried: string, name: SystemCall, ...args: Arguments): number {

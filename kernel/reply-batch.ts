@@ -44,7 +44,7 @@ export class ReplyBatch {
   readonly #sources: Uint32Array;
   readonly #sourcesAt: number;
   readonly #headers: Uint32Array;
-  readonly #headerBytes: Uint8Array;
+  readonly #headersAt: number;
   readonly #vectors: Uint32Array;
   readonly #vectorsAt: number;
   readonly #controls: Uint32Array;
@@ -69,7 +69,7 @@ export class ReplyBatch {
     this.#sources = new Uint32Array(sources.buffer, sources.byteOffset, sources.length / 4);
     this.#sourcesAt = addressOf(sources);
     this.#headers = new Uint32Array(count * MMSGHDR_WORDS);
-    this.#headerBytes = bytesOf(this.#headers);
+    this.#headersAt = addressOf(bytesOf(this.#headers));
     this.#vectors = new Uint32Array(count * IOVEC_WORDS);
     this.#vectorsAt = addressOf(bytesOf(this.#vectors));
     this.#controls = new Uint32Array(count * CONTROL_WORDS);
@@ -110,9 +110,7 @@ export class ReplyBatch {
   }
 
   #sendFrom(fd: number, from: number, to: number): number {
-    const all = this.#headerBytes;
-    const rest = from === 0 ? all : all.subarray(from * MMSGHDR_WORDS * 4);
-    return trySystemCall("sendmmsg", fd, rest, to - from, 0);
+    return trySystemCall("sendmmsg", fd, this.#headersAt + from * MMSGHDR_WORDS * 4, to - from, 0);
   }
 
   /** Gives each reply its message; gives the number of messages. */

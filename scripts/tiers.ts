@@ -10,7 +10,7 @@ export interface Tier {
   readonly needsRoot: boolean;
   /** Programs to find on PATH. */
   readonly programs: readonly string[];
-  /** After so many seconds the tier is ended and has failed. */
+  /** A tier that takes longer than this many seconds is ended and has failed. */
   readonly limitSeconds: number;
   /** A tier that may have no files yet. */
   readonly optional?: boolean;

@@ -24,9 +24,10 @@ const GATHER_MS = 5;
 /** Time between looks at drains, claims and the membership, milliseconds. */
 const TICK_MS = 250;
 /** Time from the end of one look at the kernel to the next, milliseconds: below the 5 s in which what somebody
- *  else changes must be repaired. Where a comparison that finds nothing to do takes long, because there are very many
- *  services, it is so many times as long as that, so that comparing costs a twentieth of a processor at most. */
+ *  else changes must be repaired. */
 const REPAIR_MS = 2000;
+/** With very many services a comparison takes long even when it finds nothing to do. The wait after it is then this
+ *  many times as long as the comparison was, so that comparing costs a twentieth of a processor at most. */
 const GAP_PER_PASS = 20;
 const LEAST_GAP_MS = 200;
 const FIRST_RETRY_MS = 500;
@@ -59,7 +60,7 @@ export interface VipsOptions {
   readonly log: Log;
 }
 
-/** A time at which somebody else's changes were put right. */
+/** A time at which somebody else's changes were repaired. */
 export interface VipRepair {
   /** Wall clock, milliseconds since 1970. */
   readonly at: number;
@@ -327,7 +328,7 @@ export class Vips {
 
   /** Services of a name at one of its addresses. */
   #servicesAt(name: string, ip: Ip): string[] {
-    const rows = [...this.table.vipsOf(name)].flatMap((vip) => [...this.table.rowsOf(vip)]);
+    const rows = this.table.vipsOf(name).flatMap((vip) => this.table.rowsOf(vip));
     return rows.filter((row) => equalIp(row.service.ip, ip)).map((row) => serviceName(row.service));
   }
 }

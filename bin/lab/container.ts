@@ -11,7 +11,7 @@ import { endTaskFile, removeTaskFile, writeTaskFile } from "./task-file.ts";
 const IFNAME = "eth0";
 const GRACE_MS = 2000;
 /** Time for all hosts to hear that a container is about to end. */
-const NOTICE_MS = 500;
+const NOTICE_MS = 1500;
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /** What a lab knows of a container, as JSON beside its namespace. Written before the container is made, so that

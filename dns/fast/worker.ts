@@ -1,8 +1,9 @@
-import { DatagramBatch, DatagramWait } from "../../kernel/datagram.ts";
+import { DatagramBatch } from "../../kernel/datagram.ts";
+import { DatagramPoll } from "../../kernel/datagram-poll.ts";
 import { systemClock } from "../../lib/clock.ts";
 import { LARGE_BYTES, RateLimit } from "../rate.ts";
 import { HandedQueries } from "./handed.ts";
-import { CONTROL, IDLE, LOOK_MS, SOCKET_ROW, WAITING_MOST } from "./layout.ts";
+import { CONTROL, IDLE, LOOK_MS, SOCKET_ROW, SOCKETS_MOST, WAITING_MOST } from "./layout.ts";
 import { Responder } from "./responder.ts";
 
 /** What a worker is started with. */
@@ -24,20 +25,22 @@ const SLOT_BYTES = 2048;
 
 declare const self: Worker;
 
-self.onmessage = ({ data }: MessageEvent<WorkerStart>) => new Serving(data).run();
+self.onmessage = ({ data }: MessageEvent<WorkerStart>) => {
+  new QueryWorker(data).serve();
+  tell("ended");
+};
 
-/** A worker at work. Its thread does nothing else, so that waiting for datagrams may block it; and leaves no garbage:
- *  the collector, which counts the shared table as this thread's too, would let it grow to more than that before it
- *  came. */
-class Serving {
+/** Answers until it is told to end. Its thread does nothing else, so that waiting for datagrams may block it; and leaves
+ *  no garbage: the collector, which counts the shared table as this thread's too, would let it grow to more than that
+ *  before it came. */
+class QueryWorker {
   readonly #control: Int32Array;
   readonly #worker: number;
   readonly #responder: Responder;
   readonly #handed: HandedQueries;
   readonly #batch = new DatagramBatch(BATCH, SLOT_BYTES);
+  readonly #poll = new DatagramPoll(SOCKETS_MOST);
   readonly #limit = new RateLimit(crypto.getRandomValues(new Int32Array(1))[0] ?? 0);
-  #fds: readonly number[] = [];
-  #wait = new DatagramWait([], LOOK_MS);
 
   constructor({ memory, worker, recursion, handed }: WorkerStart) {
     this.#control = new Int32Array(memory);
@@ -46,75 +49,71 @@ class Serving {
     this.#handed = new HandedQueries(handed);
   }
 
-  /** Answers until it is told to end. */
-  run(): void {
+  serve(): void {
+    const { fds } = this.#poll;
     while (Atomics.load(this.#control, CONTROL.stop) === 0) {
       this.#takeSockets();
       // With one socket the same call waits and receives.
-      const isAlone = this.#fds.length === 1;
-      if (this.#answerAll(isAlone) === 0 && !isAlone) this.#wait.wait();
+      if (fds.length === 1) this.#answerBatch(fds[0] ?? -1, true);
+      else if (this.#poll.wait(LOOK_MS)) this.#answerReady();
     }
-    this.#takeSockets();
     // No more come by now; those that have come are still answered.
-    while (this.#answerAll(false) > 0);
-    tell("ended");
+    this.#takeSockets();
+    for (const fd of fds) while (this.#answerBatch(fd, false) > 0);
   }
 
-  /** Sockets come, and never go. */
+  /** Sockets are added, and stay for as long as there are workers. */
   #takeSockets(): void {
     const row = CONTROL.sockets + this.#worker * SOCKET_ROW;
     const count = Atomics.load(this.#control, row);
-    if (count === this.#fds.length) return;
-    this.#fds = Array.from(this.#control.subarray(row + 1, row + 1 + count));
-    this.#wait = new DatagramWait(this.#fds, LOOK_MS);
+    while (this.#poll.fds.length < count) this.#poll.add(this.#control[row + 1 + this.#poll.fds.length] ?? -1);
   }
 
-  /** How many datagrams came. */
-  #answerAll(wait: boolean): number {
-    let received = 0;
-    for (const fd of this.#fds) received += this.#answerBatch(fd, wait);
-    return received;
+  #answerReady(): void {
+    const { fds } = this.#poll;
+    for (let index = 0; index < fds.length; index++)
+      if (this.#poll.hasSome(index)) this.#answerBatch(fds[index] ?? -1, false);
   }
 
+  /** Gives how many queries came. */
   #answerBatch(fd: number, wait: boolean): number {
-    const control = this.#control;
     const batch = this.#batch;
     const received = batch.receive(fd, wait);
     let isHanding = false;
-    Atomics.store(control, CONTROL.workers + this.#worker, Atomics.load(control, CONTROL.epoch));
+    Atomics.store(this.#control, CONTROL.workers + this.#worker, Atomics.load(this.#control, CONTROL.epoch));
     for (let index = 0; index < received; index++) {
-      const length = batch.lengthOf(index);
-      const reply = this.#answer(index, length);
+      const reply = this.#respond(index);
       if (reply > 0) batch.reply(index, reply);
-      else if (length > 0) isHanding = this.#handOver(fd, index, length) || isHanding;
+      else if (batch.lengthOf(index) > 0) isHanding = this.#handOver(fd, index) || isHanding;
     }
-    Atomics.store(control, CONTROL.workers + this.#worker, IDLE);
+    Atomics.store(this.#control, CONTROL.workers + this.#worker, IDLE);
     if (batch.nextReply > 0) {
       batch.send(fd);
-      Atomics.add(control, CONTROL.answered + this.#worker, batch.nextReply);
+      Atomics.add(this.#control, CONTROL.answered + this.#worker, batch.nextReply);
     }
     if (isHanding && this.#handed.mustTell()) tell("handed");
     return received;
   }
 
-  /** Bytes of the reply, which is written to the next slot; 0 where the main thread must answer. */
-  #answer(index: number, length: number): number {
-    const batch = this.#batch;
-    const to = batch.offsetOf(batch.nextReply);
-    const reply = this.#responder.respond(batch.input, batch.offsetOf(index), length, batch.output, to);
+  /** Bytes of the reply, which is in the slot of the next one; 0 when the main thread must answer. */
+  #respond(index: number): number {
+    const { input, output, sources, nextReply } = this.#batch;
+    const out = this.#batch.offsetOf(nextReply);
+    const reply = this.#responder.respond(input, this.#batch.offsetOf(index), this.#batch.lengthOf(index), output, out);
     if (reply <= LARGE_BYTES) return reply;
-    const mayBeLarge = this.#limit.allows(batch.sources, batch.sourceOffset(index), systemClock.monotonic());
-    return mayBeLarge ? reply : this.#responder.cut(batch.output, to);
+    const allowed = this.#limit.allows(sources, this.#batch.sourceOffset(index), systemClock.monotonic());
+    return allowed ? reply : this.#responder.cut(output, out);
   }
 
   /** False when too many wait already; the query is lost then, as in a full socket. */
-  #handOver(fd: number, index: number, length: number): boolean {
+  #handOver(fd: number, index: number): boolean {
     const control = this.#control;
     const batch = this.#batch;
     if (Atomics.load(control, CONTROL.waiting) >= WAITING_MOST) return false;
     Atomics.add(control, CONTROL.waiting, 1);
+    const at = batch.offsetOf(index);
     const from = batch.sourceOffset(index);
-    if (this.#handed.put(fd, batch.input, batch.offsetOf(index), length, batch.sources, from)) return true;
+    if (this.#handed.put(fd, batch.input, at, batch.lengthOf(index), batch.sources, from)) return true;
     Atomics.sub(control, CONTROL.waiting, 1);
     return false;
   }

@@ -25,6 +25,8 @@ import {
 import { service, sorted } from "../support/vip-services.ts";
 
 const SILENCE_MS = 2000;
+/** Changes, and connections at least, of the test that makes them at the same time. */
+const ROUNDS = 60;
 
 /** Moves this process, with all sockets that it makes from now on, into a control group. */
 function enterCgroup(path: string): void {
@@ -350,7 +352,7 @@ describe("virtual IPs at the system calls of sockets", function () {
       }
     };
     const hammers = Promise.all([hammer(), hammer(), hammer()]);
-    for (let round = 0; round < 60; round++) {
+    for (let round = 0; round < ROUNDS || dialled < ROUNDS; round++) {
       // Weights, not members, so that no connection is ended on purpose.
       const present = variants[round % 3];
       const all = ports.map((port) => [port, present?.backends.some((each) => each.port === port) ? 1 : 0] as const);
@@ -361,7 +363,6 @@ describe("virtual IPs at the system calls of sockets", function () {
     }
     stop = true;
     await hammers;
-    expect(dialled).to.be.greaterThan(60);
   });
 
   it("what a killed process has made stands, and is taken over", async () => {

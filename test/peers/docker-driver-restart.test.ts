@@ -2,6 +2,7 @@ import { expect } from "chai";
 import { DockerNode, IMAGE, lines } from "../support/docker-node.ts";
 import { describePeer } from "../support/peer-needs.ts";
 import { randomNumbers } from "../support/peer-random.ts";
+import { expectNoLossTillSignal } from "../support/ping.ts";
 
 const NEEDS = { programs: ["dockerd", "docker", "containerd", "runc", "busybox", "curl", "ping", "iptables"] };
 const HOST_PORT = ["curl", "--silent", "--max-time", "3", "http://127.0.0.1:8080"];
@@ -9,7 +10,7 @@ const HOST_PORT = ["curl", "--silent", "--max-time", "3", "http://127.0.0.1:8080
 const HOST_PORT_SOON = [...HOST_PORT, "--retry", "5", "--retry-connrefused"];
 
 describePeer("Docker containers that outlive engine and agent", NEEDS, function () {
-  this.timeout(240_000);
+  this.timeout(480_000);
   const random = randomNumbers();
   let node: DockerNode;
 
@@ -62,12 +63,12 @@ describePeer("Docker containers that outlive engine and agent", NEEDS, function 
       await node.run("web", "--network", "dcos", "-p", "8080:80");
       const web = await node.address("web");
       const traffic = node.machine.run(
-        ["sh", "-c", `ip netns exec netns-near ping -q -i 0.1 ${web} & echo $! >/run/ping.pid; wait`],
-        { timeoutMs: 60_000 },
+        ["sh", "-c", `ip netns exec netns-near ping -i 0.1 ${web} & echo $! >/run/ping.pid; wait`],
+        { timeoutMs: 240_000 },
       );
       await restart();
       await node.machine.script("sleep 0.3; kill -INT $(cat /run/ping.pid)");
-      expect((await traffic).stdout).to.match(/ 0% packet loss/);
+      expectNoLossTillSignal((await traffic).stdout);
       expect(await node.machine.must(HOST_PORT)).to.equal("web\n");
       await node.run("second", "--network", "dcos");
       expect(await node.address("second")).not.to.equal(web);
@@ -83,7 +84,7 @@ describePeer("Docker containers that outlive engine and agent", NEEDS, function 
     let finished = false;
     // A call that was under way fails when Docker repeats it, because it repeats it without its body.
     const starts = node.machine
-      .run(["sh", "-c", `seq 10 49 | xargs -P 6 -I N sh -c '${start} && echo started'`], { timeoutMs: 120_000 })
+      .run(["sh", "-c", `seq 10 49 | xargs -P 6 -I N sh -c '${start} && echo started'`], { timeoutMs: 240_000 })
       .finally(() => {
         finished = true;
       });
@@ -107,7 +108,7 @@ describePeer("Docker containers that outlive engine and agent", NEEDS, function 
 });
 
 describePeer("Docker containers that end with their engine", NEEDS, function () {
-  this.timeout(240_000);
+  this.timeout(480_000);
   let node: DockerNode;
 
   before(async () => {

@@ -226,12 +226,13 @@ describePeer("Docker with our plugin", NEEDS, function () {
     expect(await node.machine.must(["iptables", "-S", "FORWARD"])).to.include("-P FORWARD DROP");
   });
 
-  it("starts and removes a hundred containers, eight at a time, and leaves nothing", async () => {
+  it("starts and removes a hundred containers, eight at a time, and leaves nothing", async function () {
+    this.timeout(500_000);
     const rate = async (network: string, count: number): Promise<number> => {
       const start = performance.now();
       await node.machine.script(
         `seq ${count} | xargs -P 8 -I N docker -H unix:///run/docker.sock run --rm --network ${network} ${IMAGE} busybox true`,
-        { timeoutMs: 120_000 },
+        { timeoutMs: 240_000 },
       );
       return (count * 1000) / (performance.now() - start);
     };

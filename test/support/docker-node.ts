@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { ROOTFS_TAR, writeImage } from "./peer-image.ts";
+import { nameServer, ROOTFS_TAR, writeImage } from "./peer-image.ts";
 import { INTERNET, Machine, NODE, type Running } from "./peer-machine.ts";
 
 const ENGINE_SOCKET = "/run/docker.sock";
@@ -11,6 +11,8 @@ const NODES_FILE = "/etc/dcos-net/nodes.json";
 const CNI_PLUGIN = fileURLToPath(new URL("../../dist/cni/dcos", import.meta.url));
 const EXECUTABLE = fileURLToPath(new URL("../../dist/dcos-net", import.meta.url));
 export const IMAGE = "busybox:test";
+/** Ends when something listens on port 80 of a container: state 0A in proc(5). */
+const LISTENS = 'until busybox grep -q ":0050 .* 0A " /proc/net/tcp /proc/net/tcp6; do sleep 0.02; done';
 
 /** Overlays of the test cluster: two nodes, both families, and one that is closed. */
 export const CLUSTER = {
@@ -141,10 +143,12 @@ export class DockerNode {
     return stderr;
   }
 
-  /** Starts a container that answers HTTP on port 80 with its name, with these options of `docker run`. */
-  run(name: string, ...options: readonly string[]): Promise<string> {
-    const serve = `mkdir -p /tmp/www; echo ${name} >/tmp/www/index.html; exec httpd -f -p 80 -h /tmp/www`;
-    return this.docker("run", "--detach", "--init=false", "--name", name, ...options, IMAGE, "sh", "-c", serve);
+  /** Starts a container that answers HTTP on port 80 with its name, with these options of `docker run`, and waits until
+   *  it listens. */
+  async run(name: string, ...options: readonly string[]): Promise<void> {
+    const command = [...options, IMAGE, ...nameServer(name)];
+    await this.docker("run", "--detach", "--init=false", "--name", name, ...command);
+    await this.docker("exec", name, "sh", "-c", LISTENS);
   }
 
   /** Address of a container on a network: `9.0.0.130`, or with `v6` the IPv6 one. */
@@ -200,7 +204,7 @@ export class DockerNode {
   }
 
   /** Waits until `action` gives true; a failure is a false. */
-  async until(what: string, action: () => Promise<boolean>, limitMs = 20_000): Promise<void> {
+  async until(what: string, action: () => Promise<boolean>, limitMs = 60_000): Promise<void> {
     const deadline = performance.now() + limitMs;
     for (;;) {
       if (await action().catch(() => false)) return;

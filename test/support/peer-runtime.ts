@@ -212,7 +212,9 @@ function inNamespace(path: string, argv: readonly string[]): string[] {
 
 /** Fetches a web page from a named namespace of the machine, or from the node itself. */
 async function curl(machine: Machine, namespace: string | undefined, url: string): Promise<string> {
-  const argv = ["curl", "--silent", "--show-error", "--fail", "--noproxy", "*", "--max-time", "5", url];
+  // The server of a container that has only just been started may not listen yet.
+  const patience = ["--retry", "5", "--retry-connrefused", "--max-time", "5"];
+  const argv = ["curl", "--silent", "--show-error", "--fail", "--noproxy", "*", ...patience, url];
   const text = await machine.must(namespace === undefined ? argv : inNamespace(`/run/netns/${namespace}`, argv));
   return text.trim();
 }

@@ -65,6 +65,18 @@ describe("the Docker drivers on their socket", () => {
     expectNothing();
   });
 
+  it("take up a bridge that an agent was killed over before it had marked it, and no bridge of others", async () => {
+    const bridge = (mac: string) => ({ do: "link.add", link: { kind: "bridge", name: "d-dcos", mac } }) as const;
+    plugin.kernel.apply([bridge("0a:58:09:00:01:81")]);
+    await live();
+    expectNothing();
+    plugin.kernel.apply([bridge("02:42:09:00:01:81")]);
+    const { body } = await plugin.call("NetworkDriver.CreateNetwork", CREATE_NETWORK);
+    expect(body["Err"]).to.include("a link (bridge) of this name that this driver didn't make");
+    expect(names()).to.deep.equal(["lo", "d-dcos"]);
+    expect(plugin.driver.store.networks()).to.deep.equal([]);
+  });
+
   it("go on after a restart between any two calls", async () => {
     for (const [method, body, reply] of LIFE) {
       expect((await plugin.call(method, body)).body, method).to.deep.equal(reply);
