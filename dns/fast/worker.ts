@@ -30,9 +30,9 @@ self.onmessage = ({ data }: MessageEvent<WorkerStart>) => {
   tell("ended");
 };
 
-/** Answers until it is told to end. Its thread does nothing else, so that waiting for datagrams may block it; and leaves
- *  no garbage: the collector, which counts the shared table as this thread's too, would let it grow to more than that
- *  before it came. */
+/** Answers until it is told to end. Its thread does nothing else, so that waiting for datagrams may block it; and
+ *  leaves no garbage: the collector, which counts the shared table as this thread's too, would let it grow to more than
+ *  that before it came. */
 class QueryWorker {
   readonly #control: Int32Array;
   readonly #worker: number;

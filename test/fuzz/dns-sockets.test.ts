@@ -282,10 +282,12 @@ describe(`the DNS server, sent ${ROUNDS * ROUND} mutated packets over UDP and TC
   let served: DnsProcess;
 
   before(async () => {
-    const upstream = await startUpstream(random);
+    const upstream = await startUpstream(numbers(SEED + 1));
     stops.push(() => upstream.close());
     served = await DnsProcess.serve("--node", "here", "--upstream", `127.0.0.1:${upstream.port}`, "--cache", "1");
     stops.push(() => served.stop());
+    // The file of tasks is read after the server listens.
+    await served.until(async () => (await served.dig("+short", LOCAL)) === "9.0.1.7\n");
     await judge.begin(served.port);
     stops.push(() => judge.end());
   });

@@ -1,5 +1,5 @@
-/** A model of what a DNS server must do with whatever bytes arrive, written from the RFCs and with nothing of ours in it:
- *  a judge that shares our decoder would share its mistakes. */
+/** A model of what a DNS server must do with whatever bytes arrive, written from the RFCs and with nothing of ours in
+ *  it: a judge that shares our decoder would share its mistakes. */
 
 /** What a server under test knows. */
 export interface World {
@@ -9,7 +9,8 @@ export interface World {
   readonly names: ReadonlyMap<string, readonly number[]>;
   /** Suffixes that mean another one. */
   readonly aliases: ReadonlyMap<string, string>;
-  /** What its upstream says of a name outside the zones: a response code, or "anything" where it lies. */
+  /** What its upstream says of a name outside the zones, in lower case: a response code, or "anything" where it
+   *  lies. */
   readonly upstream: (name: string) => number | "anything";
 }
 
@@ -72,21 +73,23 @@ interface Asked {
 
 function answerOf(labels: readonly string[], asked: Asked, world: World): Pick<Verdict, "rcodes" | "answers"> {
   const { type, over, isRecursive } = asked;
-  const name = aliased(textOf(labels), world.aliases);
-  if (world.zones.some((zone) => isWithin(name, zone))) {
+  const key = aliased(keyOf(labels), world.aliases);
+  if (world.zones.some((zone) => isWithin(key, keyOfText(zone)))) {
     if (type === AXFR || type === IXFR) return { rcodes: new Set([REFUSED]), answers: false };
-    const types = world.names.get(name);
+    const names = [...world.names].map(([name, types]) => ({ name: keyOfText(name), types }));
+    const types = names.find(({ name }) => name === key)?.types;
     // RFC 8020, RFC 4592 section 2.2.2: a name with others below it exists.
-    const exists = types !== undefined || [...world.names.keys()].some((other) => isWithin(other, name));
+    const exists = names.some(({ name }) => isWithin(name, key));
     const answers = types !== undefined && (type === ANY || types.includes(type));
     return { rcodes: new Set([exists ? NOERROR : NXDOMAIN]), answers };
   }
-  // RFC 6895 section 3.1: types for questions alone, and OPT, are not asked of others; nor is one that wants no recursion.
+  // RFC 6895 section 3.1: types for questions alone, and OPT, are not asked of others; nor is one that wants no
+  // recursion.
   const isMeta = type === OPT || (type >= 128 && type <= 254);
   if (isMeta || !isRecursive) return { rcodes: new Set([REFUSED]), answers: false };
   // RFC 8482: over UDP ANY is answered small; here by the word to come over TCP.
   if (type === ANY && over === "udp") return { rcodes: new Set([NOERROR]), answers: undefined };
-  const said = world.upstream(name);
+  const said = world.upstream(labels.join(".").toLowerCase());
   // One that is late on a busy machine counts as dead.
   return { rcodes: said === "anything" ? ALL : new Set([said, SERVFAIL]), answers: undefined };
 }
@@ -210,20 +213,28 @@ function nameAt(bytes: Uint8Array, start: number): { labels: string[]; end: numb
   }
 }
 
-/** Dots inside labels, and letters beyond ASCII, make a name that none of ours equals. */
-function textOf(labels: readonly string[]): string {
-  return labels
-    .map((label) => label.replaceAll(".", "\\.").replace(/[A-Z]/g, (letter) => letter.toLowerCase()))
-    .join(".");
+/** Between labels: no byte of a label is this letter, so a dot inside one is told from a dot between two. */
+const BETWEEN = "Ā";
+
+function keyOf(labels: readonly string[]): string {
+  return labels.map((label) => label.replace(/[A-Z]/g, (letter) => letter.toLowerCase())).join(BETWEEN);
 }
 
-function isWithin(name: string, zone: string): boolean {
-  return name === zone || (name.endsWith(`.${zone}`) && !name.endsWith(`\\.${zone}`)) || zone === "";
+/** The key of a name that somebody wrote. */
+function keyOfText(name: string): string {
+  return keyOf(name.split("."));
 }
 
-function aliased(name: string, aliases: ReadonlyMap<string, string>): string {
-  for (const [from, to] of aliases) if (isWithin(name, from)) return name.slice(0, name.length - from.length) + to;
-  return name;
+function isWithin(key: string, zone: string): boolean {
+  return key === zone || key.endsWith(`${BETWEEN}${zone}`);
+}
+
+function aliased(key: string, aliases: ReadonlyMap<string, string>): string {
+  for (const [from, to] of aliases) {
+    const suffix = keyOfText(from);
+    if (isWithin(key, suffix)) return key.slice(0, key.length - suffix.length) + keyOfText(to);
+  }
+  return key;
 }
 
 function word(bytes: Uint8Array, at: number): number {
