@@ -210,9 +210,10 @@ export class DatagramBatch {
     this.#replies.add(index, length);
   }
 
-  /** Sends all replies. One that the kernel refuses is lost, those after it are not. */
-  send(fd: number): void {
-    this.#replies.send(fd);
+  /** Sends all replies. One that the kernel refuses is lost, those after it are not. Gives the number of messages that
+   *  went through the kernel. */
+  send(fd: number): number {
+    return this.#replies.send(fd);
   }
 }
 

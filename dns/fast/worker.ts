@@ -22,6 +22,10 @@ export type WorkerNews = "handed" | "ended";
 const BATCH = 64;
 /** Longer queries are answered by nobody: none that is meant well is. */
 const SLOT_BYTES = 2048;
+/** A worker rests when more queries than this have come at once, so that its next answers are sent together: it gains
+ *  more than the askers wait. Programs with that many questions on their way don't wait for each. */
+const CROWD = 16;
+const REST_MICROSECONDS = 20;
 
 declare const self: Worker;
 
@@ -41,6 +45,7 @@ class QueryWorker {
   readonly #batch = new DatagramBatch(BATCH, SLOT_BYTES);
   readonly #poll = new DatagramPoll(SOCKETS_MOST);
   readonly #limit = new RateLimit(crypto.getRandomValues(new Int32Array(1))[0] ?? 0);
+  #mayRest = false;
 
   constructor({ memory, worker, recursion, handed }: WorkerStart) {
     this.#control = new Int32Array(memory);
@@ -56,6 +61,8 @@ class QueryWorker {
       // With one socket the same call waits and receives.
       if (fds.length === 1) this.#answerBatch(fds[0] ?? -1, true);
       else if (this.#poll.wait(LOOK_MS)) this.#answerReady();
+      if (this.#mayRest) this.#poll.rest(REST_MICROSECONDS);
+      this.#mayRest = false;
     }
     // No more come by now; those that have come are still answered.
     this.#takeSockets();
@@ -88,7 +95,9 @@ class QueryWorker {
     }
     Atomics.store(this.#control, CONTROL.workers + this.#worker, IDLE);
     if (batch.nextReply > 0) {
-      batch.send(fd);
+      const messages = batch.send(fd);
+      // A full batch means that more are there; and nothing is gained where each answer is for somebody else.
+      if (received > CROWD && received < BATCH && messages * 1.25 <= received) this.#mayRest = true;
       Atomics.add(this.#control, CONTROL.answered + this.#worker, batch.nextReply);
     }
     if (isHanding && this.#handed.mustTell()) tell("handed");

@@ -1,4 +1,5 @@
 import { expect } from "chai";
+import { describeDocker } from "../support/docker-engines.ts";
 import { DockerMachine } from "../support/docker-machine.ts";
 import { EXECUTABLE, eventually, SOON_MS } from "../support/lab.ts";
 import { ROOTFS_TAR, writeImage } from "../support/peer-image.ts";
@@ -72,7 +73,7 @@ describePeer("names in a podman container", { programs: ["podman", "runc", "busy
   });
 });
 
-describePeer("names in a Docker container", { programs: ["dockerd", "docker", "busybox", "dig"] }, function () {
+describeDocker("names in a Docker container", ["dig"], function () {
   this.timeout(180_000);
   let docker: DockerMachine;
 
