@@ -4,6 +4,10 @@ import { ADDRESS, BACKEND_PORT } from "./vip-network.ts";
 import type { PeerConnection } from "./vip-peers.ts";
 import { service } from "./vip-services.ts";
 
+/** Ports of clients that nothing else uses, so that no backend remembers an earlier connection from one: it would
+ *  answer a segment of a connection that was led to it with an acknowledgement, and the connection would not end. */
+const UNUSED_PORT = 20_000;
+
 /** Cases about what becomes of connections when backends change. */
 export function drainCases(current: () => VipWorld): void {
   for (const family of [4, 6] as const) {
@@ -38,7 +42,8 @@ export function drainCases(current: () => VipWorld): void {
     it(`connections to a removed backend end, those to others go on (IPv${family})`, async () => {
       const { peers, want } = current();
       want(service(name, [first]));
-      const doomed = [await peers.client.open("tcp", where), await peers.node.open("tcp", where)];
+      const from = { ...where, localPort: UNUSED_PORT };
+      const doomed = [await peers.client.open("tcp", from), await peers.node.open("tcp", from)];
       want(service(name, [[first, 0], second]));
       const kept = [await peers.client.open("tcp", where), await peers.node.open("tcp", where)];
       want(service(name, [second, third]));
@@ -120,7 +125,11 @@ export function drainCases(current: () => VipWorld): void {
     const old = Array.from({ length: 10 }, (_, index) => service(`tcp 11.0.0.1:${100 + index}`, [far[0], far[1]]));
     want(kept, ...old);
     const stays = await peers.client.open("tcp", { address: "11.0.0.9", port: 80 });
-    const doomed = await Promise.all(old.map(({ port }) => peers.client.open("tcp", { address: "11.0.0.1", port })));
+    const doomed = await Promise.all(
+      old.map(({ port }, index) =>
+        peers.client.open("tcp", { address: "11.0.0.1", port, localPort: UNUSED_PORT + 1 + index }),
+      ),
+    );
     const fresh = Array.from({ length: 10 }, (_, index) => service(`tcp 11.0.0.1:${105 + index}`, [far[2], job]));
     want(kept, ...fresh);
     for (const connection of doomed) await ends(connection);
