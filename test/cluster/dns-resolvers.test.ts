@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
@@ -291,7 +291,9 @@ options timeout:1 attempts:3
   });
 
   it("is written anew after another program has, which is then the one that says who is asked", async () => {
-    writeFileSync(file, "nameserver 10.77.0.88\nnameserver 198.51.100.1\n");
+    // In one step, or the agent may find it while it is still empty.
+    writeFileSync(`${file}.new`, "nameserver 10.77.0.88\nnameserver 198.51.100.1\n");
+    renameSync(`${file}.new`, file);
     await becomes(SOON_MS, ownText, OWN.replace(" corp.example", ""));
     await eventually(
       SOON_MS,
