@@ -1,4 +1,5 @@
-import { type DnsRecord, dataText, orderOf, typeOf } from "./record.ts";
+import type { Name } from "./name.ts";
+import { type DnsRecord, orderOf, type RecordData, typeOf } from "./record.ts";
 import type { Zone } from "./zone.ts";
 
 /** Records of one type at a name, in their order before rotation; never changes. */
@@ -13,109 +14,104 @@ export interface NameData {
   readonly sets: readonly RecordSet[];
 }
 
-interface Counted {
-  readonly record: DnsRecord;
-  count: number;
+/** A record as its name holds it. */
+export interface HeldRecord extends DnsRecord {
+  /** How many origins have it. */
+  origins: number;
 }
 
-/** Records of a name, each with the number of origins that it has. Most names have one record, which is held with as
- *  little memory as can be: there may be a million. */
+/** Records of a name, each once, with the number of origins that it has. */
 export class NameRecords {
+  readonly name: Name;
   /** Names directly below that exist. */
   children = 0;
-  #one: DnsRecord | undefined;
-  #count = 0;
-  /** By content, from the second record on. */
-  #many: Map<string, Counted> | undefined;
-  #compiled: NameData | undefined;
+  /** By type, those of one type in their order before rotation. Most names have one record, which is held as it is:
+   *  there may be a million. */
+  #held: HeldRecord | HeldRecord[] | undefined;
+
+  constructor(name: Name) {
+    this.name = name;
+  }
 
   get size(): number {
-    return this.#many === undefined ? Number(this.#one !== undefined) : this.#many.size;
+    return this.#all().length;
   }
 
-  /** One origin more has it. True when the name became different. */
-  add(record: DnsRecord): boolean {
-    if (this.#many !== undefined) return this.#addToMany(this.#many, record);
-    if (this.#one === undefined) {
-      this.#one = record;
-      this.#count = 1;
-      return true;
-    }
-    if (isSame(this.#one, record)) {
-      this.#count++;
-      return false;
-    }
-    const many = new Map([[keyOf(this.#one), { record: this.#one, count: this.#count }]]);
-    this.#many = many;
-    this.#one = undefined;
-    return this.#addToMany(many, record);
-  }
-
-  /** One origin less has it. True when the name became different. */
-  remove(record: DnsRecord): boolean {
-    if (this.#many !== undefined) return this.#removeFromMany(this.#many, record);
-    if (this.#one === undefined || !isSame(this.#one, record) || --this.#count > 0) return false;
-    this.#one = undefined;
-    return true;
-  }
-
-  /** All of them, in no order. */
-  *records(): Generator<DnsRecord> {
-    if (this.#one !== undefined) yield this.#one;
-    if (this.#many !== undefined) for (const { record } of this.#many.values()) yield record;
-  }
-
-  /** What is there now, in sets by type; undefined when there are no records. */
-  dataIn(zone: Zone): NameData | undefined {
-    const one = this.#one;
-    if (one !== undefined) return { zone, sets: [{ type: typeOf(one.data), records: [one] }] };
-    if (this.#many === undefined || this.#many.size === 0) return undefined;
-    // Sorting many takes longer than one query should.
-    this.#compiled ??= { zone, sets: setsOf(this.#many.values()) };
-    return this.#compiled;
-  }
-
-  #addToMany(many: Map<string, Counted>, record: DnsRecord): boolean {
-    const key = keyOf(record);
-    const there = many.get(key);
+  /** One origin more has this content, and the record is given back: with one origin when it is new. The TTL is that of
+   *  the first. */
+  add(ttl: number, data: RecordData): HeldRecord {
+    const { index, there } = find(this.#all(), data);
     if (there !== undefined) {
-      there.count++;
-      return false;
+      there.origins++;
+      return there;
     }
-    many.set(key, { record, count: 1 });
-    this.#compiled = undefined;
+    const record = { name: this.name, ttl, data, origins: 1 };
+    if (this.#held === undefined) this.#held = record;
+    else if (Array.isArray(this.#held)) this.#held.splice(index, 0, record);
+    else this.#held = [this.#held].toSpliced(index, 0, record);
+    return record;
+  }
+
+  /** One origin less has a record that this name holds. True when it was the last one. */
+  remove(record: HeldRecord): boolean {
+    record.origins--;
+    if (record.origins > 0) return false;
+    if (Array.isArray(this.#held)) this.#held.splice(find(this.#held, record.data).index, 1);
+    else this.#held = undefined;
     return true;
   }
 
-  #removeFromMany(many: Map<string, Counted>, record: DnsRecord): boolean {
-    const key = keyOf(record);
-    const there = many.get(key);
-    if (there === undefined || --there.count > 0) return false;
-    many.delete(key);
-    this.#compiled = undefined;
-    return true;
+  /** All of them. */
+  records(): Iterable<DnsRecord> {
+    return this.#all();
+  }
+
+  /** What is there now, in sets by type; undefined when there are no records. Costs as much as there are. */
+  dataIn(zone: Zone): NameData | undefined {
+    const all = this.#all();
+    return all.length === 0 ? undefined : { zone, sets: setsOf(all) };
+  }
+
+  #all(): readonly HeldRecord[] {
+    if (this.#held === undefined) return NONE;
+    return Array.isArray(this.#held) ? this.#held : [this.#held];
   }
 }
 
-/** Two records of a name are one when type and data are; the TTL is that of the first. */
-function isSame(a: DnsRecord, b: DnsRecord): boolean {
-  return a.data.type === b.data.type && dataText(a.data) === dataText(b.data);
+const NONE: readonly never[] = [];
+
+/** Where the record of this content is, or belongs. Two records of a name are one when type and data are. */
+function find(all: readonly HeldRecord[], data: RecordData): { index: number; there: HeldRecord | undefined } {
+  const type = typeOf(data);
+  const order = orderOf(data);
+  let low = 0;
+  let high = all.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    const each = all[middle];
+    const side = each === undefined ? 0 : compare(each.data, type, order);
+    if (side === 0) return { index: middle, there: each };
+    if (side < 0) low = middle + 1;
+    else high = middle;
+  }
+  return { index: low, there: undefined };
 }
 
-function keyOf({ data }: DnsRecord): string {
-  return `${data.type} ${dataText(data)}`;
+/** Below 0 when `data` comes before content of this type and order, 0 when it is the same. */
+function compare(data: RecordData, type: number, order: string): number {
+  const own = typeOf(data);
+  if (own !== type) return own - type;
+  const text = orderOf(data);
+  return text < order ? -1 : Number(text > order);
 }
 
-function setsOf(records: Iterable<Counted>): RecordSet[] {
-  const sorted = [...records]
-    .map(({ record }) => ({ record, order: orderOf(record.data) }))
-    .sort((a, b) => (a.order < b.order ? -1 : Number(a.order > b.order)));
-  const sets = new Map<number, DnsRecord[]>();
-  for (const { record } of sorted) {
+function setsOf(sorted: readonly DnsRecord[]): RecordSet[] {
+  const sets: { readonly type: number; readonly records: DnsRecord[] }[] = [];
+  for (const record of sorted) {
     const type = typeOf(record.data);
-    const set = sets.get(type);
-    if (set === undefined) sets.set(type, [record]);
-    else set.push(record);
+    const last = sets.at(-1);
+    if (last?.type === type) last.records.push(record);
+    else sets.push({ type, records: [record] });
   }
-  return [...sets].map(([type, each]) => ({ type, records: each })).sort((a, b) => a.type - b.type);
+  return sets;
 }

@@ -5,7 +5,9 @@ import { systemClock } from "../../lib/clock.ts";
 import { messageOf } from "../../lib/error.ts";
 import { jsonLog, type Log } from "../../lib/log.ts";
 import { type Agent, type AgentParts, startAgent } from "../agent.ts";
+import type { DnsState } from "../api/dns.ts";
 import { type Api, startApi } from "../api/server.ts";
+import type { NamesState } from "../api/state.ts";
 import { type App, bootId } from "../app.ts";
 import { apiStateOf } from "../cluster/api-state.ts";
 import { ClusterMode, startClusterMode } from "../cluster/cluster-mode.ts";
@@ -46,13 +48,8 @@ With a secret file the node finds the others of its cluster by gossip, through t
 with --nodes, the cluster is what the nodes file says.
 
 Logs one JSON object a line on standard output. SIGTERM and SIGINT end it and leave the kernel as it is: containers
-go on talking, and the other nodes wait for it to come back. SIGUSR1 ends it, too, and tells the others that it goes.
-SIGHUP reads nodes file, secrets and overlay configuration again; the nodes file is also read when it changes.
-
-Examples:
-  dcos-net agent --role master --secret-file /etc/dcos-net/secret
-  dcos-net agent --join 10.0.0.1 --secret-file /etc/dcos-net/secret
-  dcos-net agent --nodes nodes.json`,
+go on talking, and the other nodes wait for it to come back. SIGUSR1 does, too, and tells the others that it leaves.
+SIGHUP reads nodes file, secrets and overlay configuration again; the nodes file is also read when it changes.`,
     )
     .action((options: Options) => runAgent(app, options));
 }
@@ -159,19 +156,21 @@ async function openApi(
   log: Log,
 ): Promise<Api | undefined> {
   const { api_address: address, api_port: port } = config;
-  if (!(source instanceof ClusterMode) || address === "") return undefined;
+  if (address === "") return undefined;
+  const dnsState = dns?.dns.state();
+  const state = source instanceof ClusterMode ? apiStateOf(source, agent, dnsState, vips) : namesOf(dns, dnsState);
+  if (state === undefined) return undefined;
   try {
-    return await startApi({
-      state: apiStateOf(source, agent, dns?.dns.state(), vips),
-      address,
-      port,
-      clock: systemClock,
-      log,
-    });
+    return await startApi({ state, address, port, clock: systemClock, log });
   } catch (error) {
     log.error("no API", { problem: messageOf(error) });
     return undefined;
   }
+}
+
+/** All that the API tells in a static cluster; nothing without DNS. */
+function namesOf(running: RunningDns | undefined, dns: DnsState | undefined): NamesState | undefined {
+  return running && { now: () => systemClock.now(), facts: () => running.facts(), dns: () => dns };
 }
 
 async function openSource(app: App, config: Config, log: Log, isStatic: boolean): Promise<ClusterSource> {
