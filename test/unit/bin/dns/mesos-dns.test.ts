@@ -10,7 +10,7 @@ describe("Mesos-DNS that hears of a change", function () {
 
   it("asks the masters soon, and not only when their time has come", async () => {
     let task = "before";
-    const master = Bun.serve({
+    const master: Bun.Server<undefined> = Bun.serve({
       hostname: "127.0.0.1",
       port: 0,
       fetch: () => {
