@@ -6,7 +6,7 @@ import type { Backend, Scheduler, ServiceKey, VipProtocol } from "../service.ts"
 /** The bytes that the programs in the kernel and we share. Numbers are little-endian but for ports and addresses, which
  *  are as in packets. A change of any of them takes another number here, which the names of maps hold: maps of
  *  another layout are not taken over. */
-const LAYOUT = 1;
+const LAYOUT = 2;
 
 /** An address with port and protocol: sixteen bytes (IPv4 as ::ffff:a.b.c.d), port, protocol, zero. */
 export const ENDPOINT_BYTES = 20;
@@ -64,8 +64,24 @@ export const MH_BYTES = 2 * MH_ENTRIES;
 /** The weight of a member, and the connections that the programs have counted here, by affinity. */
 export const MEMBER_VALUE = { weight: 0, total: 8, bytes: 16 } as const;
 
-/** Of a socket: its pair, then the cookie of its network namespace. */
+/** Of a connected socket: its pair, then the cookie of its network namespace. */
 export const CONNECTION_VALUE = { pair: 0, netns: PAIR_BYTES, bytes: PAIR_BYTES + 8 } as const;
+
+/** A place for the connection of one socket: its cookie, which is zero as long as the rest isn't whole. */
+export const PLACE_VALUE = { cookie: 0, connection: 8, bytes: 8 + CONNECTION_VALUE.bytes } as const;
+
+/** A part of all places, by the lower bits of cookies. Cookies are given in order, so what belongs to one is beside
+ *  what belongs to the one before it, which the processor still has at hand. `held`: for each place, in eight
+ *  bytes, how many connections are noted in it and, for want of room, in `crowded`; who raises it from zero has the
+ *  place. One array element holds as much as can be read in one step. */
+export const PART_BITS = 10;
+const PART_PLACES = 2 ** PART_BITS;
+export const PART = {
+  held: 0,
+  places: 8 * PART_PLACES,
+  bytes: (8 + PLACE_VALUE.bytes) * PART_PLACES,
+} as const;
+export const PARTS = 16;
 
 /** An endpoint, four zeros, and the cookie of a socket or of a network namespace. */
 export const OWNED_KEY = { endpoint: 0, cookie: 24, bytes: 32 } as const;
@@ -75,7 +91,7 @@ export const REMEMBERED_VALUE = { endpoint: 0, time: 24, bytes: 32 } as const;
 /** How much the maps can hold. Memory is taken as elements come, but for those that make room by themselves. */
 const SERVICES_MAX = 65_536;
 const BACKENDS_MAX = 262_144;
-const CONNECTIONS_MAX = 65_536;
+const CROWDED_MAX = 65_536;
 const REMEMBERED_MAX = 32_768;
 
 /** Names of the maps, which are those of their pins too. */
@@ -87,7 +103,8 @@ export type MapName = keyof typeof MAPS;
  *  - `slots` by version and number
  *  - `tables` by version: for the scheduler `mh`
  *  - `members` by pair: who is not in here is no backend any more
- *  - `connections` by socket cookie: connected sockets, TCP and UDP
+ *  - `connections` by the bits of the socket cookie above those within a part: connected sockets, TCP and UDP
+ *  - `crowded` by socket cookie: those that found their place taken
  *  - `flows` by service and socket cookie: the backend of an unconnected UDP socket
  *  - `replies` by backend and socket cookie: the service that answers of this backend seem to come from
  *  - `affinities` by service and namespace cookie: the backend of a client */
@@ -98,7 +115,8 @@ export const MAPS = {
   slots: map("slots", "hash", SLOT_KEY.bytes, SLOT_VALUE.bytes, BACKENDS_MAX),
   tables: map("tables", "hash", VERSION_BYTES, MH_BYTES, SERVICES_MAX),
   members: map("members", "hash", PAIR_BYTES, MEMBER_VALUE.bytes, BACKENDS_MAX),
-  connections: map("connections", "hash", 8, CONNECTION_VALUE.bytes, CONNECTIONS_MAX),
+  connections: map("connections", "array", 4, PART.bytes, PARTS),
+  crowded: map("crowded", "hash", 8, CONNECTION_VALUE.bytes, CROWDED_MAX),
   flows: map("flows", "lru-hash", OWNED_KEY.bytes, REMEMBERED_VALUE.bytes, REMEMBERED_MAX),
   replies: map("replies", "lru-hash", OWNED_KEY.bytes, REMEMBERED_VALUE.bytes, REMEMBERED_MAX),
   affinities: map("affinities", "lru-hash", OWNED_KEY.bytes, REMEMBERED_VALUE.bytes, REMEMBERED_MAX),

@@ -1,7 +1,7 @@
 import { NetError } from "../../lib/error.ts";
 import type { Change, Dataplane, Foundation, ServiceCounters } from "../dataplane.ts";
 import type { Service } from "../service.ts";
-import { endBereft } from "./socket-end.ts";
+import { ConnectionEnder } from "./socket-end.ts";
 import { SocketFoundation, type SocketPlaces } from "./socket-foundation.ts";
 import { serviceKey } from "./socket-layout.ts";
 import { readCounters, readServices } from "./socket-read.ts";
@@ -17,7 +17,7 @@ export function openSocketDataplane(places: SocketPlaces): Dataplane {
 
 class SocketDataplane implements Dataplane {
   readonly kind = "socket";
-  readonly #missed = new Set<bigint>();
+  readonly #ender = new ConnectionEnder();
   #broken: ReadonlySet<string> = new Set();
 
   constructor(private readonly foundation: SocketFoundation) {}
@@ -28,7 +28,7 @@ class SocketDataplane implements Dataplane {
     if (maps === undefined) return { made };
     const { repaired, broken } = sweep(maps, this.#broken);
     this.#broken = broken;
-    endBereft(maps, this.#missed, (service) => !broken.has(service));
+    this.#ender.end(maps, (service) => !broken.has(service));
     return { made: [...made, ...repaired] };
   }
 
@@ -44,7 +44,7 @@ class SocketDataplane implements Dataplane {
     if (bereft.length === 0) return outcome;
     const concerned = new Set(bereft.map((index) => keyOf(changes[index])));
     try {
-      endBereft(maps, this.#missed, (service) => concerned.has(service));
+      this.#ender.end(maps, (service) => concerned.has(service));
     } catch (error) {
       if (!(error instanceof NetError)) throw error;
       for (const index of bereft) outcome[index] ??= error;
