@@ -13,6 +13,7 @@ import type { Config } from "./config.ts";
 import { every } from "./every.ts";
 import type { RunningVips } from "./l4lb/start.ts";
 import { vipStatusOf } from "./l4lb/status.ts";
+import { someOf } from "./output.ts";
 import { type ProcessId, processOf } from "./process.ts";
 import { holdRunDir } from "./run-dir.ts";
 import { type AgentStatus, writeStatus } from "./status-file.ts";
@@ -161,10 +162,11 @@ class RunningAgent implements Agent {
     const { cluster, isComplete } = known;
     const report = this.#keeper.reconcile(cluster, source.node, isComplete);
     const objects = changesOf(report);
-    if (objects.length > 0) log.info("overlay changed", { count: objects.length, objects: some(objects) });
+    if (objects.length > 0)
+      log.info("overlay changed", { count: objects.length, objects: someOf(objects, OBJECTS_NAMED) });
     // What is missing while the cluster is the same since the last good pass was removed by somebody else.
     if (this.#settled === known && objects.length > 0) {
-      const repair = { at: this.#now(), objects: some(objects) };
+      const repair = { at: this.#now(), objects: someOf(objects, OBJECTS_NAMED) };
       this.#repairs += objects.length;
       this.#repaired = [repair, ...this.#repaired].slice(0, REPAIRS_KEPT);
       log.warn("foreign change repaired", { count: objects.length, objects: repair.objects });
@@ -258,9 +260,4 @@ function changesOf({ plan, filesWritten, filesRemoved }: OverlayReport): string[
     ...filesWritten.map((path) => `write ${path}`),
     ...filesRemoved.map((path) => `remove ${path}`),
   ];
-}
-
-function some(objects: readonly string[]): string[] {
-  const shown = objects.slice(0, OBJECTS_NAMED);
-  return objects.length > shown.length ? [...shown, `and ${objects.length - shown.length} more`] : shown;
 }

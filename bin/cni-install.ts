@@ -77,7 +77,11 @@ export function isInstalled(dir: string): boolean {
 export function uninstallPlugins(dir: string): InstallStep[] {
   const manifest = readManifest(dir);
   if (manifest === undefined) {
-    throw new NetError("not-found", { tried: `uninstall from ${dir}`, said: `there is no ${MANIFEST}` });
+    throw new NetError("not-found", {
+      tried: `uninstall from ${dir}`,
+      said: `there is no ${MANIFEST}`,
+      remedy: "name the directory of the installation with --dir",
+    });
   }
   const steps = manifest.entries.map(({ name, saved }): InstallStep => {
     const path = join(dir, name);

@@ -34,13 +34,22 @@ export class DatagramPoll {
 
   /** Waits until one of the sockets has a datagram, for less than a second. False when none has, or the wait failed. */
   wait(milliseconds: number): boolean {
-    this.#timeout.fill(0);
-    this.#timeout[2] = milliseconds * 1_000_000;
-    return trySystemCall("ppoll", this.#setAt, this.#fds.length, this.#timeoutAt, null, SIGSET_BYTES) > 0;
+    return this.#waitFor(this.#fds.length, milliseconds * 1_000_000) > 0;
+  }
+
+  /** Sleeps so long, and by the kernel's slack of 50 µs longer (PR_SET_TIMERSLACK, prctl(2)), whatever comes. */
+  rest(microseconds: number): void {
+    this.#waitFor(0, microseconds * 1000);
   }
 
   /** True when the last wait, which was not in vain, has found a datagram or an error at the socket of this number. */
   hasSome(index: number): boolean {
     return (this.#set[index * POLLFD_WORDS + 1] ?? 0) >>> 16 !== 0;
+  }
+
+  #waitFor(sockets: number, nanoseconds: number): number {
+    this.#timeout.fill(0);
+    this.#timeout[2] = nanoseconds;
+    return trySystemCall("ppoll", this.#setAt, sockets, this.#timeoutAt, null, SIGSET_BYTES);
   }
 }

@@ -97,8 +97,8 @@ export class ReplyBatch {
     this.#replies++;
   }
 
-  /** Sends all replies. One that the kernel refuses is lost, those after it are not. */
-  send(fd: number): void {
+  /** Sends all replies. One that the kernel refuses is lost, those after it are not. Gives the number of messages. */
+  send(fd: number): number {
     const messages = this.#join();
     this.#write(messages);
     for (let done = 0; done < messages; ) {
@@ -107,6 +107,7 @@ export class ReplyBatch {
       if (sent < 1 && (this.#size[done] ?? 0) > 1) this.#sendSingly(fd, done);
       done += Math.max(1, sent);
     }
+    return messages;
   }
 
   #sendFrom(fd: number, from: number, to: number): number {
@@ -146,7 +147,8 @@ export class ReplyBatch {
 
   #isSamePeer(a: number, b: number): boolean {
     const sources = this.#sources;
-    const [from, to] = [a * SOURCE_WORDS, b * SOURCE_WORDS];
+    const from = a * SOURCE_WORDS;
+    const to = b * SOURCE_WORDS;
     const words = ((sources[from] ?? 0) & 0xffff) === AF_INET ? PEER_WORDS[4] : PEER_WORDS[6];
     for (let word = 0; word < words; word++) if (sources[from + word] !== sources[to + word]) return false;
     return true;

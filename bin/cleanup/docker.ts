@@ -7,12 +7,10 @@ import { systemClock } from "../../lib/clock.ts";
 import { messageOf } from "../../lib/error.ts";
 import type { Log } from "../../lib/log.ts";
 import { bootId } from "../app.ts";
+import { ENGINE_LIMIT_MS } from "../docker.ts";
 import type { Host } from "./host.ts";
 import type { Remnant } from "./remnant.ts";
 import { outlineOf } from "./tables.ts";
-
-/** Longest wait for one answer of the Docker engine. */
-const ENGINE_LIMIT_MS = 10_000;
 
 /** The networks that Docker has from us, and what we keep for them. None where the agent has never served Docker. */
 export async function dockerRemnants(host: Host, log: Log): Promise<Remnant[]> {

@@ -1,15 +1,8 @@
 import { resolve } from "node:path";
 import type { Command } from "commander";
-import { jsonLog } from "../../lib/log.ts";
+import { jsonLog, type Log } from "../../lib/log.ts";
 import { type App, EXIT } from "../app.ts";
-import { dnsRemnants } from "../cleanup/dns.ts";
-import { dockerRemnants } from "../cleanup/docker.ts";
-import { pluginRemnants, stateRemnants } from "../cleanup/files.ts";
-import type { Host } from "../cleanup/host.ts";
-import { overlayRemnants } from "../cleanup/overlay.ts";
-import { type CleanupStep, cleanUp, isClean, type Remnant, stepLines } from "../cleanup/remnant.ts";
-import { tableRemnants } from "../cleanup/tables.ts";
-import { vipRemnants } from "../cleanup/vips.ts";
+import { isClean, stepLines } from "../cleanup/remnant.ts";
 import { DEFAULT_PLUGIN_DIR } from "../cni-install.ts";
 import { show } from "../output.ts";
 import { holdRunDir } from "../run-dir.ts";
@@ -38,8 +31,7 @@ export function addCleanup(program: Command, app: App): void {
       `
 Stop the agent first: systemctl disable --now dcos-net-agent. This removes links, rules, routes, addresses, nftables
 tables, virtual IPs of every data plane, Docker networks, CNI configurations and plugins, and restores resolv.conf.
-It leaves logs, leases, the settings in /etc/dcos-net, bridges of other CNI networks, labs, and sysctls such as
-ip_forward.
+It leaves logs, leases, settings in /etc/dcos-net, bridges of other CNI networks, labs, and sysctls (ip_forward).
 What can't be removed is named, with the reason; run it again once that no longer holds.`,
     )
     .action((options: Options) => cleanup(app, options));
@@ -54,32 +46,24 @@ async function cleanup(app: App, options: Options): Promise<void> {
     remedy: "stop it first, or it puts everything back",
   });
   try {
-    const steps = await cleanHost(app, { config, kernel, files }, options);
+    // Only this command needs the parts of all features.
+    const { cleanHost } = await import("../cleanup/clean-host.ts");
+    const { dryRun = false, force = false, state = false, cniBinDir } = options;
+    const plugins = resolve(cniBinDir);
+    const steps = await cleanHost({ config, kernel, files }, { dryRun, force, state, plugins, log: logTo(app) });
     show(app.out, options.json === true, steps, stepLines);
-    if (options.dryRun !== true && !isClean(steps)) app.exitCode = EXIT.bad;
+    if (!dryRun && !isClean(steps)) app.exitCode = EXIT.bad;
   } finally {
     lock.release();
   }
 }
 
-/** What the node remembers goes last and only when nothing else is left: a later call needs it to find the rest. */
-async function cleanHost(app: App, host: Host, options: Options): Promise<CleanupStep[]> {
-  const { dryRun = false, force = false, state = false, cniBinDir } = options;
-  const log = jsonLog(
+/** Beside the answer, which may be JSON. */
+function logTo(app: App): Log {
+  return jsonLog(
     "cleanup",
-    host.config.log_level,
+    app.settings().config.log_level,
     () => new Date(),
     (line) => app.out.note(line.trimEnd()),
   );
-  const remnants: Remnant[] = [
-    ...overlayRemnants(host),
-    ...(await dockerRemnants(host, log)),
-    ...vipRemnants(host),
-    ...dnsRemnants(host),
-    ...tableRemnants(host),
-    ...pluginRemnants(resolve(cniBinDir)),
-  ];
-  const steps = await cleanUp(remnants, { dryRun, force });
-  if (!state || !(dryRun || isClean(steps))) return steps;
-  return [...steps, ...(await cleanUp(stateRemnants(host.config), { dryRun, force }))];
 }

@@ -149,10 +149,11 @@ class NftablesDataplane implements Dataplane {
   }
 
   #readAll(): NftablesState {
-    this.#knownAt = this.kernel.nftables.generation();
+    const generation = this.kernel.nftables.generation();
     this.#lookAtRoutes();
     const state = readState(this.kernel, this.#state);
     this.#state = state;
+    this.#knownAt = generation;
     this.#areRoutesDoubtful = false;
     const since = this.clock.monotonic();
     const idle = new Map(idleAddresses(state).map((ip) => [addressKey(ip), ip]));
@@ -176,18 +177,16 @@ class NftablesDataplane implements Dataplane {
     return true;
   }
 
-  /** Makes a transaction, and notes whether nobody else has made one meanwhile. */
+  /** Makes a transaction, and notes whether nobody else has made one meanwhile. One that fails may have been made all
+   *  the same, and only its answer be lost: the generation then isn't one that is known any more. */
   #change(action: () => void): void {
     const { nftables } = this.kernel;
     const before = nftables.generation();
-    try {
-      action();
-    } finally {
-      const after = nftables.generation();
-      const isOurs = after - before <= 1;
-      if (this.#knownAt === before) this.#knownAt = isOurs ? after : undefined;
-      if (this.#wholeAt === before) this.#wholeAt = isOurs ? after : undefined;
-    }
+    action();
+    const after = nftables.generation();
+    const isOurs = after - before <= 1;
+    if (this.#knownAt === before) this.#knownAt = isOurs ? after : undefined;
+    if (this.#wholeAt === before) this.#wholeAt = isOurs ? after : undefined;
   }
 
   /** Tells which changes were refused; `done` gets the others. */

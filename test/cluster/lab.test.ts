@@ -359,14 +359,11 @@ describeLab("labs", function () {
         expect(status, `${from} to ${url}`).to.equal(1);
         expect(stderr).to.include("cannot fetch");
       };
-      for (const url of ["http://9.2.1.2/", "http://[fd01:e::1:0:0:2]/"]) {
-        expect((await answered("dark1", url)).stdout).to.include(`${lab} dark2\n`);
-        await refused("open1", url);
-      }
-      for (const url of ["http://9.1.1.2/", "http://[fd01:c::1:0:0:2]/", "http://9.1.0.2/"]) {
-        expect((await answered("open2", url)).stdout).to.include(`${lab} open`);
-        await refused("dark1", url);
-      }
+      const dark = ["http://9.2.1.2/", "http://[fd01:e::1:0:0:2]/"];
+      const open = ["http://9.1.1.2/", "http://[fd01:c::1:0:0:2]/", "http://9.1.0.2/"];
+      for (const url of dark) expect((await answered("dark1", url)).stdout).to.include(`${lab} dark2\n`);
+      for (const url of open) expect((await answered("open2", url)).stdout).to.include(`${lab} open`);
+      await Promise.all([...dark.map((url) => refused("open1", url)), ...open.map((url) => refused("dark1", url))]);
     }
     await labs.ok("lab", "down", "--lab", "one");
     const left = [
@@ -429,7 +426,7 @@ describeLab("labs", function () {
     const up = labs.spawn("lab", "up", "--lab", "cut", "--nodes", "16");
     await eventually(
       SOON_MS,
-      async () => mountsWith("/cut/").length,
+      async () => mountsWith(join(labs.root, "cut")).length,
       (count) => count > 0,
     );
     up.kill("SIGINT");

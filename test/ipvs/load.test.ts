@@ -32,7 +32,7 @@ interface Met {
 }
 
 describe("clients of IPVS that never stop, while everything changes", function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   const undo: (() => unknown)[] = [];
   let network: VipNetwork;
   let plane: Dataplane;

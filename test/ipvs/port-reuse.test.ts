@@ -25,7 +25,7 @@ function firstPacketsAgain(kernel: Kernel): number {
 }
 
 describe("clients of IPVS that open connections without pause", function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   const undo: (() => unknown)[] = [];
   let network: VipNetwork;
   let plane: Dataplane;

@@ -4,13 +4,13 @@ import { dockerEngine } from "../../facts/sources/docker-engine.ts";
 import type { Source } from "../../facts/sources/source.ts";
 import type { Task } from "../../facts/task.ts";
 import { systemClock } from "../../lib/clock.ts";
+import { describeDocker } from "../support/docker-engines.ts";
 import { DockerMachine } from "../support/docker-machine.ts";
 import { eventually, RecordingSink } from "../support/facts-sink.ts";
-import { describePeer } from "../support/peer-needs.ts";
 
 const AGENT = { id: "node-a", addresses: ["198.51.100.1", "2001:db8:51::1"] };
 
-describePeer("the docker source beside a real engine", { programs: ["dockerd", "docker", "busybox"] }, function () {
+describeDocker("the docker source beside a real engine", [], function () {
   this.timeout(180_000);
   let machine: DockerMachine;
   let source: Source | undefined;

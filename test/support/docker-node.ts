@@ -2,17 +2,26 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { DockerEngine } from "./docker-engines.ts";
 import { nameServer, ROOTFS_TAR, writeImage } from "./peer-image.ts";
 import { INTERNET, Machine, NODE, type Running } from "./peer-machine.ts";
 
 const ENGINE_SOCKET = "/run/docker.sock";
-const PLUGIN_SOCKET = "/run/docker/plugins/dcos.sock";
+export const PLUGIN_SOCKET = "/run/docker/plugins/dcos.sock";
 const NODES_FILE = "/etc/dcos-net/nodes.json";
 const CNI_PLUGIN = fileURLToPath(new URL("../../dist/cni/dcos", import.meta.url));
 const EXECUTABLE = fileURLToPath(new URL("../../dist/dcos-net", import.meta.url));
 export const IMAGE = "busybox:test";
 /** Ends when something listens on port 80 of a container: state 0A in proc(5). */
 const LISTENS = 'until busybox grep -q ":0050 .* 0A " /proc/net/tcp /proc/net/tcp6; do sleep 0.02; done';
+
+/** Shows the machine's own links below /sys in place of the real ones: since release 28 Docker looks there whether the
+ *  bridge forwards yet. */
+const OWN_LINKS = `
+  mkdir /run/sys
+  mount -t sysfs sysfs /run/sys
+  for directory in class/net devices/virtual/net; do mount --bind /run/sys/$directory /sys/$directory; done
+`;
 
 /** Overlays of the test cluster: two nodes, both families, and one that is closed. */
 export const CLUSTER = {
@@ -29,7 +38,9 @@ export const CLUSTER = {
 export interface DockerNodeOptions {
   readonly liveRestore?: boolean;
   /** Without it there is no engine, and the test calls the plugin in its place. */
-  readonly engine?: boolean;
+  readonly engine?: DockerEngine;
+  /** The agent doesn't find the engine, so that all its networks are those of the test. */
+  readonly hidden?: boolean;
 }
 
 /** Node `n1` of a cluster, with a Docker engine and our agent as its plugin, in a machine of its own that is gone when
@@ -50,12 +61,13 @@ export class DockerNode {
   /** A node whose agents and engine run and whose engine has {@link IMAGE}. */
   static async start(options: DockerNodeOptions = {}): Promise<DockerNode> {
     const plugins = mkdtempSync(join(tmpdir(), "docker-node-"));
-    const machine = await Machine.start(plugins);
+    const machine = await Machine.start(plugins, options.engine?.directories);
     const node = new DockerNode(machine, plugins, options);
     try {
       await machine.write(NODES_FILE, JSON.stringify(CLUSTER));
       await machine.start(agentCommand("n2", "off", "ip netns exec internet"));
-      if (options.engine !== false) {
+      if (options.engine !== undefined) {
+        await machine.script(OWN_LINKS);
         await writeImage(machine);
         await node.startEngine();
         await node.docker("import", ROOTFS_TAR, IMAGE);
@@ -99,7 +111,7 @@ export class DockerNode {
   }
 
   async startAgent(): Promise<void> {
-    this.#agent = await this.machine.start(agentCommand("n1", "on", ""));
+    this.#agent = await this.machine.start(agentCommand("n1", "on", "", this.#options.hidden));
     await this.until("the plugin answers", async () => (await this.call("Plugin.Activate")).includes("IpamDriver"));
     await this.until("the overlay stands", async () => {
       return (await this.machine.run(["ip", "link", "show", "m-closed"])).code === 0;
@@ -237,7 +249,7 @@ export class DockerNode {
 }
 
 /** Prints its process number, then is the agent of a node with directories of its own. */
-function agentCommand(node: string, docker: "on" | "off", prefix: string): string[] {
+function agentCommand(node: string, docker: "on" | "off", prefix: string, hidden = false): string[] {
   const settings = {
     DCOS_NET_NODE: node,
     DCOS_NET_NODES_FILE: NODES_FILE,
@@ -246,7 +258,7 @@ function agentCommand(node: string, docker: "on" | "off", prefix: string): strin
     DCOS_NET_DATA_DIR: `/var/lib/leases-${node}`,
     DCOS_NET_DOCKER: docker,
     DCOS_NET_DNS: "off",
-    DCOS_NET_DOCKER_SOCKET: ENGINE_SOCKET,
+    DCOS_NET_DOCKER_SOCKET: hidden ? "/run/nowhere.sock" : ENGINE_SOCKET,
   };
   const env = Object.entries(settings).map(([key, value]) => `${key}=${value}`);
   const command = `echo $$; exec ${prefix} env ${env.join(" ")} ${EXECUTABLE} agent >>/run/agent-${node}.log 2>&1`;

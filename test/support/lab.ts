@@ -84,7 +84,8 @@ export async function sweepLabs(): Promise<void> {
     const pid = name.startsWith(PREFIX) ? name.slice(PREFIX.length).split("-")[0] : undefined;
     if (pid === undefined || existsSync(`/proc/${pid}`)) continue;
     await takeDownAll(join(tmpdir(), name, "labs"));
-    rmSync(join(tmpdir(), name), { recursive: true });
+    // Another run may sweep at the same time.
+    rmSync(join(tmpdir(), name), { recursive: true, force: true });
   }
 }
 

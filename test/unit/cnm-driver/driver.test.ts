@@ -10,14 +10,15 @@ import {
   PORTS,
   PROGRAM,
   poolData,
+  RECORDED,
 } from "../../support/docker-life.ts";
 import { DockerPlugin, OVERLAYS } from "../../support/docker-plugin.ts";
 
 const GENERIC = "com.docker.network.generic";
 /** The node of {@link OVERLAYS}. */
 const PLACE = { v4: "9.0.1", v6: "fd01:b::1:8000:0" };
-const LIFE = lifeOf(PLACE);
-const CREATE_NETWORK = createNetworkCall(PLACE);
+const LIFE = lifeOf(PLACE, 28);
+const CREATE_NETWORK = createNetworkCall(PLACE, 28);
 const CREATE_ENDPOINT = createEndpointCall(PLACE);
 const [V4] = poolData(PLACE);
 const POOL4 = "dcos,9.0.1.128/25";
@@ -46,9 +47,19 @@ describe("the Docker drivers on their socket", () => {
     expect(plugin.state()).not.to.include("docker-");
   };
 
-  it("answer the recorded life of a network and a container word for word, and leave nothing", async () => {
-    for (const [method, body, reply] of LIFE) {
-      expect({ method, ...(await plugin.call(method, body)) }).to.deep.equal({ method, status: 200, body: reply });
+  for (const release of RECORDED) {
+    it(`answer the recorded life of a network and a container of Docker ${release} word for word, and leave nothing`, async () => {
+      for (const [method, body, reply] of lifeOf(PLACE, release)) {
+        expect({ method, ...(await plugin.call(method, body)) }).to.deep.equal({ method, status: 200, body: reply });
+      }
+      expectNothing();
+    });
+  }
+
+  it("take what Docker tells of other nodes, and make nothing of it", async () => {
+    const self = { DiscoveryType: 1, DiscoveryData: { Address: "10.0.0.1", Self: true } };
+    for (const method of ["NetworkDriver.DiscoverNew", "NetworkDriver.DiscoverDelete"]) {
+      expect(await plugin.call(method, self)).to.deep.equal({ status: 200, body: {} });
     }
     expectNothing();
   });
