@@ -264,8 +264,8 @@ export class Vips {
     if (onSettled()) this.keeper.reconcile(wanted, true);
   }
 
-  /** `wasIdle`: the pass only compared. One that put things right, or merely asked whether anything has changed, says
-   *  nothing of how long the next will take. */
+  /** `wasIdle`: the pass only compared. One that repaired something, or merely asked whether anything has changed,
+   *  says nothing about how long the next will take. */
   #plan(wasIdle: boolean): void {
     const gap = wasIdle ? Math.max(REPAIR_MS, GAP_PER_PASS * this.metrics.lastPassMs) : REPAIR_MS;
     this.#nextPass = this.#options.clock.schedule(gap, () => this.#loop.request());
@@ -273,7 +273,7 @@ export class Vips {
 
   #failed(error: unknown): void {
     const failure = messageOf(error);
-    // The same trouble is told once, however often it is tried again.
+    // The same problem is logged once, however often the pass is tried again.
     if (failure !== this.#failure) this.#options.log.error("virtual IPs not as they should be", { problem: failure });
     this.#failure = failure;
     this.#options.onChange();
