@@ -6,7 +6,9 @@ import type { Change, Dataplane, Foundation, ServiceCounters } from "../dataplan
 import type { Service, ServiceKey } from "../service.ts";
 import { checkService } from "./check-service.ts";
 import { readCounters } from "./nftables-counters.ts";
-import { addressElement, addressKey, elementsOf, identity, ownerKey, type Placed } from "./nftables-elements.ts";
+import { type Difference, elementDifference, serviceDifference } from "./nftables-difference.ts";
+import { addressElement, addressKey, elementsOf, type Held, ownerKey, type Placed } from "./nftables-elements.ts";
+import { heldAs } from "./nftables-large.ts";
 import { OwedEndings } from "./nftables-owed.ts";
 import { idleAddresses, type NftablesState, readState } from "./nftables-state.ts";
 import { type Growth, growthOf, L4LB_TABLE, TABLE_REMOVAL, tableRepair } from "./nftables-table.ts";
@@ -36,15 +38,15 @@ export function openNftablesDataplane(kernel: Kernel, clock: Pick<Clock, "monoto
 }
 
 /** A change, its place in the caller's list, and the elements that it takes away and makes. */
-interface Step {
+interface Step extends Difference {
   readonly index: number;
   readonly change: Change;
   /** What the kernel has of the service, when it has it whole. */
   readonly before: Service | undefined;
+  /** What the kernel is to have of it. */
+  readonly after: Held | undefined;
   /** The kernel has something of it, but not whole. */
   readonly damaged: boolean;
-  readonly remove: readonly Placed[];
-  readonly add: readonly Placed[];
 }
 
 interface Refused {
@@ -223,10 +225,12 @@ class NftablesDataplane implements Dataplane {
       const change = changes[index];
       if (change === undefined) return [];
       const owner = ownerKey(keyOf(change));
-      const present = state.elements(owner);
-      const wanted = change.do === "put" ? elementsOf(change.service) : [];
+      const before = state.held(owner);
+      const after = change.do === "put" ? heldAs(change.service, before) : undefined;
       const damaged = state.damaged.has(owner);
-      return [{ index, change, before: state.whole.get(owner), damaged, ...difference(present, wanted) }];
+      return [
+        { index, change, before: before?.service, after, damaged, ...toBe(state.damaged.get(owner), before, after) },
+      ];
     });
   }
 
@@ -244,9 +248,9 @@ class NftablesDataplane implements Dataplane {
       steps.flatMap((step) => step.remove),
       add,
     );
-    for (const { change } of steps) {
+    for (const { change, after } of steps) {
       const key = keyOf(change);
-      if (change.do === "put") state.put(ownerKey(key), change.service);
+      if (after !== undefined) state.put(ownerKey(key), after);
       else state.delete(ownerKey(key), key.ip);
       this.#noteLeft(state, key.ip);
     }
@@ -357,14 +361,11 @@ function keyOf(change: Change): ServiceKey {
   return { protocol, ip, port };
 }
 
-function difference(present: readonly Placed[], wanted: readonly Placed[]): Pick<Step, "remove" | "add"> {
-  if (present.length === 0 || wanted.length === 0) return { remove: present, add: wanted };
-  const have = new Set(present.map(identity));
-  const want = new Set(wanted.map(identity));
-  return {
-    remove: present.filter((placed) => !want.has(identity(placed))),
-    add: wanted.filter((placed) => !have.has(identity(placed))),
-  };
+/** What leads to a state of a service from what the kernel has: pieces, the whole, or nothing. */
+function toBe(pieces: readonly Placed[] | undefined, before: Held | undefined, after: Held | undefined): Difference {
+  if (before !== undefined && after !== undefined) return serviceDifference(before, after);
+  const elements = (held: Held | undefined): Placed[] => (held === undefined ? [] : elementsOf(held));
+  return elementDifference(pieces ?? elements(before), elements(after));
 }
 
 /** Runs of steps that are small enough for a transaction each. */
