@@ -9,6 +9,7 @@ import { readCounters } from "./nftables-counters.ts";
 import { type Difference, elementDifference, serviceDifference } from "./nftables-difference.ts";
 import { addressElement, addressKey, elementsOf, type Held, ownerKey, type Placed } from "./nftables-elements.ts";
 import { heldAs } from "./nftables-large.ts";
+import { Others } from "./nftables-others.ts";
 import { OwedEndings } from "./nftables-owed.ts";
 import { idleAddresses, type NftablesState, readState } from "./nftables-state.ts";
 import { type Growth, growthOf, L4LB_TABLE, TABLE_REMOVAL, tableRepair } from "./nftables-table.ts";
@@ -58,9 +59,9 @@ class NftablesDataplane implements Dataplane {
   readonly kind = "nftables";
   /** What the kernel has, as last read and as changed by us since; undefined before the first reading. */
   #state: NftablesState | undefined;
-  /** The generation of the rule set that `#state` is about, as far as one is. */
+  /** The epoch (`Others`) in which `#state` was read. */
   #knownAt: number | undefined;
-  /** The last generation in which the table was found, or made, whole. */
+  /** The last epoch in which the table was found whole. */
   #wholeAt: number | undefined;
   /** Since when addresses have had no service, by the clock's milliseconds, in this order. */
   readonly #left = new Map<string, { readonly ip: Ip; readonly since: number }>();
@@ -69,16 +70,19 @@ class NftablesDataplane implements Dataplane {
   /** The device's routes may be others than those in `#state`. */
   #areRoutesDoubtful = true;
   readonly #owed = new OwedEndings();
+  readonly #others: Others;
 
   constructor(
     private readonly kernel: Kernel,
     private readonly clock: Pick<Clock, "monotonic">,
-  ) {}
+  ) {
+    this.#others = new Others(kernel.nftables);
+  }
 
   prepare(): Foundation {
-    const generation = this.kernel.nftables.generation();
-    const table = this.#wholeAt === generation ? [] : this.#makeTable([]);
-    this.#wholeAt = table.length === 0 ? generation : undefined;
+    const epoch = this.#others.epoch();
+    const table = this.#wholeAt === epoch ? [] : this.#makeTable([]);
+    this.#wholeAt = table.length === 0 ? epoch : undefined;
     const device = prepareVipDevice(this.kernel);
     this.#dropLeft();
     this.#owed.carryOut(this.kernel);
@@ -86,16 +90,16 @@ class NftablesDataplane implements Dataplane {
   }
 
   read(): Service[] {
-    const isKnown = this.#state !== undefined && this.#knownAt === this.kernel.nftables.generation();
+    const isKnown = this.#state !== undefined && this.#knownAt === this.#others.epoch();
     this.#lookAtRoutes();
     const state = isKnown && this.#hasItsRoutes() ? this.#state : undefined;
     return (state ?? this.#readAll()).services();
   }
 
   isQuiet(): boolean {
-    const generation = this.kernel.nftables.generation();
+    const epoch = this.#others.epoch();
     this.#lookAtRoutes();
-    const isSame = this.#knownAt === generation && this.#wholeAt === generation && !this.#areRoutesDoubtful;
+    const isSame = this.#knownAt === epoch && this.#wholeAt === epoch && !this.#areRoutesDoubtful;
     return (
       isSame &&
       this.#state !== undefined &&
@@ -144,6 +148,7 @@ class NftablesDataplane implements Dataplane {
 
   /** The kernel is the caller's and stays open. */
   close(): void {
+    this.#others.close();
     this.#watch?.close();
     this.#watch = undefined;
     this.#areRoutesDoubtful = true;
@@ -151,7 +156,7 @@ class NftablesDataplane implements Dataplane {
   }
 
   #readAll(): NftablesState {
-    this.#knownAt = this.kernel.nftables.generation();
+    this.#knownAt = this.#others.epoch();
     this.#lookAtRoutes();
     const state = readState(this.kernel);
     this.#state = state;
@@ -176,20 +181,6 @@ class NftablesDataplane implements Dataplane {
     if (this.#state === undefined || !hasItsRoutes(this.kernel, this.#state)) return false;
     this.#areRoutesDoubtful = false;
     return true;
-  }
-
-  /** Makes a transaction, and notes whether nobody else has made one meanwhile. */
-  #change(action: () => void): void {
-    const { nftables } = this.kernel;
-    const before = nftables.generation();
-    try {
-      action();
-    } finally {
-      const after = nftables.generation();
-      const isOurs = after - before <= 1;
-      if (this.#knownAt === before) this.#knownAt = isOurs ? after : undefined;
-      if (this.#wholeAt === before) this.#wholeAt = isOurs ? after : undefined;
-    }
   }
 
   /** Tells which changes were refused; `done` gets the others. */
@@ -268,14 +259,15 @@ class NftablesDataplane implements Dataplane {
   #makeTable(growth: readonly Growth[]): string[] {
     const { nftables } = this.kernel;
     const { made, transactions } = tableRepair(nftables.outline("inet", L4LB_TABLE), growth);
-    for (const commands of transactions) this.#change(() => nftables.run(commands));
+    for (const commands of transactions) this.#others.change(0, () => nftables.run(commands));
     return [...made];
   }
 
   #changeElements(remove: readonly Placed[], add: readonly Placed[]): void {
     const changes = [...bySet("delete", remove), ...bySet("create", add)];
     if (changes.length === 0) return;
-    this.#change(() => this.kernel.nftables.changeElements("inet", L4LB_TABLE, changes));
+    const { nftables } = this.kernel;
+    this.#others.change(remove.length + add.length, () => nftables.changeElements("inet", L4LB_TABLE, changes));
   }
 
   /** What follows the services: routes that come with them, clients and connections of backends that went. */
