@@ -12,6 +12,7 @@ vipBehaviour({
     return openIpvsDataplane(node, { release: release(), random: Math.random });
   },
   balances: SCHEDULER_MOST,
+  connections: 2000,
   damages: [
     { what: "ipvsadm --clear", do: (node) => void run(node, "ipvsadm --clear") },
     { what: "a deleted service", do: (node) => void run(node, "ipvsadm -D -t 11.0.0.1:80") },

@@ -10,6 +10,7 @@ import { loadCases } from "./vip-load-cases.ts";
 import { ADDRESS, BACKEND_PORT, openVipNetwork, type VipNetwork } from "./vip-network.ts";
 import { type Peer, startPeer } from "./vip-peers.ts";
 import { reachCases } from "./vip-reach.ts";
+import { reuseCases } from "./vip-reuse-cases.ts";
 import { sorted } from "./vip-services.ts";
 import { stateCases } from "./vip-state.ts";
 
@@ -59,6 +60,7 @@ export function vipBehaviour(harness: VipHarness): void {
     drainCases(current);
     stateCases(current);
     loadCases(current);
+    reuseCases(current, harness);
     largeCases(current, harness);
   });
 }

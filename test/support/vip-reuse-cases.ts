@@ -1,0 +1,51 @@
+import { expect } from "chai";
+import type { VipWorld } from "./vip-behaviour.ts";
+import type { ConnectsReport } from "./vip-connects-protocol.ts";
+import type { VipHarness } from "./vip-harness.ts";
+import { ADDRESS } from "./vip-network.ts";
+import { startProgram } from "./vip-program.ts";
+import { service } from "./vip-services.ts";
+
+const [FIRST, SECOND] = ADDRESS[4].far;
+const VIP = { address: "11.0.0.1", port: 8082 } as const;
+const PORT = 8080 + 2;
+/** Each comes back more than a hundred times, while backends, connection tracking and IPVS remember a closed connection for a
+ *  minute or two. */
+const CLIENT_PORTS = "40000\t40149";
+const CONNECTIONS = 20_000;
+
+/** Cases about clients whose ports come back at once. */
+export function reuseCases(current: () => VipWorld, { name, connections = CONNECTIONS }: VipHarness): void {
+  it("a client that opens connections without pause is served each time, and never has to begin again", async () => {
+    const { network, plane, cgroup, want } = current();
+    const backends = service("tcp 11.0.0.1:8082", [FIRST]).backends.map((backend) => ({ ...backend, port: PORT }));
+    want({ ...service("tcp 11.0.0.1:8082", []), backends });
+    const setting = "net/ipv4/ip_local_port_range";
+    const usual = network.client.sysctl(setting) ?? "";
+    network.client.setSysctl(setting, CLIENT_PORTS);
+    const places = { vip: VIP, direct: { address: SECOND, port: PORT } };
+    const served = [FIRST, SECOND].map((address) => ({ address, port: PORT }));
+    const server = startProgram("vip-connects.ts", network.far, { serve: served });
+    const client = startProgram<ConnectsReport>(
+      "vip-connects.ts",
+      network.client,
+      { connect: places, count: connections },
+      cgroup,
+    );
+    try {
+      const report = await client.end();
+      for (const [to, { rate, longestMs, thousandthMs }] of Object.entries(report)) {
+        const times = `p99.9 ${thousandthMs.toFixed(2)} ms, longest ${longestMs.toFixed(1)} ms`;
+        console.log(`      ${name}, ${to}: ${Math.round(rate)} connections/s, ${times}`);
+      }
+      expect(report["vip"]).to.include({ served: connections, begunAgain: 0 });
+      const [counted] = plane.counters();
+      // IPVS takes some that come back very soon for the connection of before.
+      expect(counted?.backends[0]?.total).to.be.greaterThan(connections / 2);
+    } finally {
+      await client.abandon();
+      await server.abandon();
+      network.client.setSysctl(setting, usual);
+    }
+  });
+}
