@@ -103,7 +103,9 @@ function stepOf(maps: SocketMaps, change: Change, index: number): Step {
     const slot = maps.slots.get(slotKey(present?.version ?? 0n, number));
     if (slot === undefined) continue;
     const { backend, total } = slotAt(new DataView(slot.buffer), 0);
-    before.push({ ...backend, total: total + totalOf(maps, key, backend) });
+    // Only clients with affinity are counted elsewhere.
+    const counted = present !== undefined && present.affinity > 0 ? totalOf(maps, key, backend) : 0n;
+    before.push({ ...backend, total: total + counted });
   }
   return { index, key, exists: value !== undefined, present, before, wanted };
 }

@@ -1,6 +1,6 @@
 /** A program that makes connections as fast as one thread can, or accepts them, as its argument says
- *  (vip-connects-protocol.ts). The side that accepts closes first, so that a client's port is free again at once while the
- *  other side remembers it (TIME_WAIT). The connecting side makes its system calls itself. */
+ *  (vip-connects-protocol.ts). The side that accepts closes first, so that a client's port is free again at once while
+ *  the other side remembers it (TIME_WAIT). The connecting side makes its system calls itself. */
 import { systemCall, trySystemCall } from "../../kernel/ffi.ts";
 import { synRetransmits } from "./syn-retransmits.ts";
 import type { Connects, ConnectsOrder, Place } from "./vip-connects-protocol.ts";

@@ -7,10 +7,11 @@ import { startProgram } from "./vip-program.ts";
 import { service } from "./vip-services.ts";
 
 const [FIRST, SECOND] = ADDRESS[4].far;
-const VIP = { address: "11.0.0.1", port: 8082 } as const;
-const PORT = 8080 + 2;
-/** Each comes back more than a hundred times, while backends, connection tracking and IPVS remember a closed connection for a
- *  minute or two. */
+const PORT = 8082;
+const NAME = "tcp 11.0.0.1:8082";
+const VIP = { address: "11.0.0.1", port: PORT } as const;
+/** Each comes back many times, while backends, connection tracking and IPVS remember a closed connection for a minute or
+ *  two. */
 const CLIENT_PORTS = "40000\t40149";
 const CONNECTIONS = 20_000;
 
@@ -18,8 +19,8 @@ const CONNECTIONS = 20_000;
 export function reuseCases(current: () => VipWorld, { name, connections = CONNECTIONS }: VipHarness): void {
   it("a client that opens connections without pause is served each time, and never has to begin again", async () => {
     const { network, plane, cgroup, want } = current();
-    const backends = service("tcp 11.0.0.1:8082", [FIRST]).backends.map((backend) => ({ ...backend, port: PORT }));
-    want({ ...service("tcp 11.0.0.1:8082", []), backends });
+    const backends = service(NAME, [FIRST]).backends.map((backend) => ({ ...backend, port: PORT }));
+    want({ ...service(NAME, []), backends });
     const setting = "net/ipv4/ip_local_port_range";
     const usual = network.client.sysctl(setting) ?? "";
     network.client.setSysctl(setting, CLIENT_PORTS);
