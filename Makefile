@@ -48,6 +48,7 @@ check: npm ## types, format, lint and the rules of the tree
 .PHONY: test
 test: npm ## run all tests; TIER=unit, TEST=pattern run a part
 	@$(call install,test)
+	@scripts/install-docker || [ $$? -eq 3 ]
 	@$(MAKE) --no-print-directory build
 	@$(BUN) scripts/test.ts $(if $(TIER),--tier '$(TIER)') $(if $(TEST),--grep '$(TEST)')
 

@@ -1,7 +1,7 @@
 import { describeOperation } from "../kernel/encode.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { type Cancel, type Clock, systemClock } from "../lib/clock.ts";
-import { messageOf, NetError } from "../lib/error.ts";
+import { messageOf } from "../lib/error.ts";
 import type { FileLock, Files } from "../lib/files.ts";
 import type { Log } from "../lib/log.ts";
 import { type Loop, type LoopStatus, startLoop } from "../lib/loop.ts";
@@ -13,7 +13,9 @@ import type { Config } from "./config.ts";
 import { every } from "./every.ts";
 import type { RunningVips } from "./l4lb/start.ts";
 import { vipStatusOf } from "./l4lb/status.ts";
+import { someOf } from "./output.ts";
 import { type ProcessId, processOf } from "./process.ts";
+import { holdRunDir } from "./run-dir.ts";
 import { type AgentStatus, writeStatus } from "./status-file.ts";
 
 /** Passes are at least this far apart, however much changes: the kernel reports every neighbour that any link resolves,
@@ -76,7 +78,7 @@ export function startAgent(parts: AgentParts): Agent {
 class RunningAgent implements Agent {
   readonly #parts: AgentParts;
   readonly #clock: Clock;
-  readonly #lock: FileLock;
+  readonly #runDir: FileLock;
   readonly #metrics: OverlayMetrics = newOverlayMetrics();
   readonly #keeper: OverlayKeeper;
   /** Begins with the first cluster, so that no pass without one keeps the next waiting. */
@@ -102,13 +104,15 @@ class RunningAgent implements Agent {
     const own = processOf(process.pid);
     if (own === undefined) throw new Error("an agent runs, so it has an entry in /proc");
     this.#process = own;
-    files.makeDirectory(config.run_dir);
-    this.#lock = holdRunDir(files, config.run_dir, own.pid);
+    this.#runDir = holdRunDir(files, config.run_dir, own.pid, {
+      tried: `start an agent in ${config.run_dir}`,
+      remedy: "stop that one first, or give this one a run directory of its own with --run-dir",
+    });
     try {
       const cni = { dir: config.cni_dir, dataDir: config.data_dir };
       this.#keeper = overlayKeeper({ kernel, files, metrics: this.#metrics, cni });
     } catch (error) {
-      this.#leaveRunDir();
+      this.#runDir.release();
       throw error;
     }
     log.info("agent started", { node: source.node, cluster: source.origin, pid: own.pid });
@@ -134,13 +138,8 @@ class RunningAgent implements Agent {
     await this.#parts.source.stop(leaving);
     this.#newsDue?.();
     await this.#loop?.stop();
-    this.#leaveRunDir();
+    this.#runDir.release();
     this.#parts.log.info("agent stopped");
-  }
-
-  #leaveRunDir(): void {
-    this.#parts.files.remove(pidPath(this.#parts.config.run_dir));
-    this.#lock.release();
   }
 
   #startLoop(): Loop {
@@ -163,10 +162,11 @@ class RunningAgent implements Agent {
     const { cluster, isComplete } = known;
     const report = this.#keeper.reconcile(cluster, source.node, isComplete);
     const objects = changesOf(report);
-    if (objects.length > 0) log.info("overlay changed", { count: objects.length, objects: some(objects) });
+    if (objects.length > 0)
+      log.info("overlay changed", { count: objects.length, objects: someOf(objects, OBJECTS_NAMED) });
     // What is missing while the cluster is the same since the last good pass was removed by somebody else.
     if (this.#settled === known && objects.length > 0) {
-      const repair = { at: this.#now(), objects: some(objects) };
+      const repair = { at: this.#now(), objects: someOf(objects, OBJECTS_NAMED) };
       this.#repairs += objects.length;
       this.#repaired = [repair, ...this.#repaired].slice(0, REPAIRS_KEPT);
       log.warn("foreign change repaired", { count: objects.length, objects: repair.objects });
@@ -251,29 +251,6 @@ class RunningAgent implements Agent {
   }
 }
 
-function pidPath(runDir: string): string {
-  return `${runDir}/agent.pid`;
-}
-
-/** Takes the run directory for this process. Throws a NetError `conflict` that names the agent which has it. */
-function holdRunDir(files: Files, runDir: string, pid: number): FileLock {
-  let lock: FileLock;
-  try {
-    lock = files.lock(`${runDir}/agent.lock`, 0);
-  } catch (error) {
-    if (!(error instanceof NetError) || error.code !== "busy") throw error;
-    const holder = new TextDecoder().decode(files.read(pidPath(runDir)) ?? new Uint8Array()).trim();
-    throw new NetError("conflict", {
-      tried: `start an agent in ${runDir}`,
-      said: holder === "" ? "another agent is starting there" : `process ${holder} is the agent there`,
-      remedy: "stop that one first, or give this one a run directory of its own with --run-dir",
-      cause: error,
-    });
-  }
-  files.replace(pidPath(runDir), `${pid}\n`, 0o644);
-  return lock;
-}
-
 /** Everything that a pass changed, each named in a few words. */
 function changesOf({ plan, filesWritten, filesRemoved }: OverlayReport): string[] {
   return [
@@ -283,9 +260,4 @@ function changesOf({ plan, filesWritten, filesRemoved }: OverlayReport): string[
     ...filesWritten.map((path) => `write ${path}`),
     ...filesRemoved.map((path) => `remove ${path}`),
   ];
-}
-
-function some(objects: readonly string[]): string[] {
-  const shown = objects.slice(0, OBJECTS_NAMED);
-  return objects.length > shown.length ? [...shown, `and ${objects.length - shown.length} more`] : shown;
 }

@@ -49,7 +49,11 @@ function readSettings(named: string | undefined, env: App["env"]): ReturnType<Ap
   const file = named ?? DEFAULT_CONFIG_FILE;
   const bytes = linuxFiles.read(file);
   if (bytes === undefined && named !== undefined) {
-    throw new NetError("not-found", { tried: `read configuration file ${named}`, said: "there is no such file" });
+    throw new NetError("not-found", {
+      tried: `read configuration file ${named}`,
+      said: "there is no such file",
+      remedy: "write it, or name another with --config",
+    });
   }
   return readConfig({ text: bytes === undefined ? undefined : new TextDecoder().decode(bytes), file, env });
 }

@@ -2,6 +2,7 @@ import { Command, CommanderError } from "commander";
 import { messageOf, NetError } from "../lib/error.ts";
 import { type App, createApp, EXIT } from "./app.ts";
 import { addAgent } from "./commands/agent.ts";
+import { addCleanup } from "./commands/cleanup.ts";
 import { addCni } from "./commands/cni.ts";
 import { addCompletion } from "./commands/completion.ts";
 import { addConfig } from "./commands/config.ts";
@@ -70,6 +71,7 @@ export function commandTree(app: App): Command {
   addMesosDns(program, app);
   addIpam(program, app);
   addCni(program, app);
+  addCleanup(program, app);
   addPreflight(program, app);
   addConfig(program, app);
   addLab(program, app);

@@ -13,6 +13,8 @@ import { join } from "node:path";
 import { messageOf, NetError } from "../lib/error.ts";
 import type { Files } from "../lib/files.ts";
 
+/** Where container runtimes look for plugins. */
+export const DEFAULT_PLUGIN_DIR = "/opt/cni/bin";
 /** The plugins that the executable is under its own names. */
 export const OWN_PLUGINS = [
   "dcos",
@@ -65,12 +67,21 @@ export function installPlugins(files: Files, executable: string, dir: string, na
   }
 }
 
+/** True when {@link installPlugins} has put something there. */
+export function isInstalled(dir: string): boolean {
+  return existsSync(join(dir, MANIFEST));
+}
+
 /** Undoes {@link installPlugins}: saved originals come back, our other names go. A name that somebody has replaced
  *  since is left alone. Throws a NetError `not-found` when nothing of ours is installed there. */
 export function uninstallPlugins(dir: string): InstallStep[] {
   const manifest = readManifest(dir);
   if (manifest === undefined) {
-    throw new NetError("not-found", { tried: `uninstall from ${dir}`, said: `there is no ${MANIFEST}` });
+    throw new NetError("not-found", {
+      tried: `uninstall from ${dir}`,
+      said: `there is no ${MANIFEST}`,
+      remedy: "name the directory of the installation with --dir",
+    });
   }
   const steps = manifest.entries.map(({ name, saved }): InstallStep => {
     const path = join(dir, name);
@@ -122,8 +133,8 @@ function placeLink(body: string, path: string): void {
 }
 
 function readManifest(dir: string): Manifest | undefined {
+  if (!isInstalled(dir)) return undefined;
   const path = join(dir, MANIFEST);
-  if (!existsSync(path)) return undefined;
   try {
     const manifest = JSON.parse(readFileSync(path, "utf8")) as Manifest;
     if (manifest.version === 1 && Array.isArray(manifest.entries)) return manifest;

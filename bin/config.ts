@@ -191,7 +191,9 @@ export const SCHEMA = {
     4000,
   ),
   dns_cache_bytes: integer(67_108_864, "bytes", 0, 999_999_999, "memory for the answers of others"),
-  dns_resolv_conf: optionalPath("file to lead this host's programs to the DNS server, /etc/resolv.conf; empty: none"),
+  dns_resolv_conf: optionalPath(
+    "file that is to point this host's programs at the DNS server, /etc/resolv.conf; empty: none",
+  ),
   dns_aliases: text("", "names of your own below thisdcos.directory: NAME=TARGET,... as CNAME records", 4000),
   dns_public_addresses: text("", "addresses under which this node is reached from outside, for public.thisnode", 1000),
   dns_cluster_id: text("", "z-base-32 text of a DC/OS cluster's public key: names below <id>.dcos.directory", 63),

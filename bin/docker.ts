@@ -19,8 +19,8 @@ const LEAST_GAP_MS = 500;
 const LONGEST_GAP_MS = 5000;
 const FIRST_RETRY_MS = 1000;
 const LONGEST_RETRY_MS = 10_000;
-/** Longest wait for one answer of the Docker engine. */
-const ENGINE_LIMIT_MS = 10_000;
+/** Longest wait for one answer of the Docker engine, milliseconds. */
+export const ENGINE_LIMIT_MS = 10_000;
 
 export interface DockerParts {
   readonly config: Config;

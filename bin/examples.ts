@@ -3,7 +3,11 @@ import type { Command } from "commander";
 /** What `--help` shows of each command in use, by its words. A group that isn't here shows the first of each of its
  *  commands. */
 const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
-  agent: ["dcos-net agent --nodes /etc/dcos-net/nodes.json", "dcos-net agent --nodes nodes.json --node node-a"],
+  agent: [
+    "dcos-net agent --role master --secret-file /etc/dcos-net/secret",
+    "dcos-net agent --join 10.0.0.1 --secret-file /etc/dcos-net/secret",
+    "dcos-net agent --nodes nodes.json --node node-a",
+  ],
   status: ["dcos-net status", "dcos-net status --json | jq .news"],
   "overlay show": ["dcos-net overlay show", "dcos-net overlay show --nodes nodes.json --node node-a"],
   "overlay peers": ["dcos-net overlay peers", "dcos-net overlay peers --json | jq '.[] | select(.missing != [])'"],
@@ -51,6 +55,7 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   "ipam gc": ["dcos-net ipam gc --network dcos --dry-run", "dcos-net ipam gc --network dcos --valid attachments.json"],
   "cni install": ["dcos-net cni install", "dcos-net cni install --dir /usr/lib/cni --as bridge,host-local,portmap"],
   "cni uninstall": ["dcos-net cni uninstall", "dcos-net cni uninstall --dir /usr/lib/cni"],
+  cleanup: ["dcos-net cleanup --dry-run", "dcos-net cleanup", "dcos-net cleanup --state --force"],
   "cni config": [
     "dcos-net cni config podman --name web >/etc/cni/net.d/87-web.conflist",
     "dcos-net cni config mesos --name web --subnet 10.9.0.0/24 --subnet fd00:9::/64",

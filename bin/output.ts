@@ -33,6 +33,12 @@ export function table(header: readonly string[], rows: readonly (readonly string
   );
 }
 
+/** The first `most` of many, and how many more there are. */
+export function someOf(objects: readonly string[], most: number): string[] {
+  const shown = objects.slice(0, most);
+  return objects.length > shown.length ? [...shown, `and ${objects.length - shown.length} more`] : shown;
+}
+
 /** `1 peer`, `2 peers`, `3 processes`. */
 export function count(number: number, noun: string): string {
   const plural = noun.endsWith("s") ? `${noun}es` : `${noun}s`;

@@ -173,11 +173,13 @@ function awaitDad(container: Kernel, dev: string): void {
     const duplicate = addresses.find(({ dadFailed }) => dadFailed);
     const tried = `finish duplicate address detection on ${dev}`;
     if (duplicate !== undefined) {
-      throw new NetError("conflict", { tried, said: `another host has ${formatPrefix(duplicate.address)}` });
+      const said = `another host has ${formatPrefix(duplicate.address)}`;
+      throw new NetError("conflict", { tried, said, remedy: "take it out of the ranges, or from that host" });
     }
     if (!addresses.some(({ tentative }) => tentative)) return;
     if (waited >= DAD_WAIT_MS) {
-      throw new NetError("timeout", { tried, said: `an address is still tentative after ${DAD_WAIT_MS} ms` });
+      const said = `an address is still tentative after ${DAD_WAIT_MS} ms`;
+      throw new NetError("timeout", { tried, said, remedy: "is the bridge up? `ip -6 address` shows the address" });
     }
     Bun.sleepSync(DAD_POLL_MS);
   }

@@ -33,7 +33,7 @@ export interface HostLocalConfig {
 }
 
 /** The reference's default for leases. */
-export const DEFAULT_DATA_DIR = "/var/lib/cni/networks";
+const DEFAULT_DATA_DIR = "/var/lib/cni/networks";
 
 /** Reads the whole `ipam` object of `config`; throws `invalid` or a CniError with nothing changed. `args` is
  *  CNI_ARGS. */

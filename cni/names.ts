@@ -1,5 +1,5 @@
 /** Every name that the executable answers to as a plugin: ours, then those of the reference plugins. */
-export const PLUGIN_NAMES = [
+const PLUGIN_NAMES = [
   "dcos",
   "dcos-ipam",
   "dcos-l4lb",

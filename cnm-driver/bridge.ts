@@ -1,4 +1,4 @@
-import type { AddressSpec, Kernel, Operation } from "../kernel/kernel.ts";
+import type { AddressSpec, Kernel, Link, Operation } from "../kernel/kernel.ts";
 import { broadcastOf, equalPrefix, type Ip, type Prefix } from "../lib/address.ts";
 import { hasErrno, NetError } from "../lib/error.ts";
 
@@ -12,13 +12,14 @@ export interface BridgeWish {
   readonly gateways: readonly Prefix[];
 }
 
-/** Makes the bridge, or puts right what is missing on it. A link of that name that isn't ours is refused: on nodes that
+/** Makes the bridge, or adds what is missing on it. A link of that name that isn't ours is refused: on nodes that
  *  come from DC/OS it may be a bridge of Docker's own with containers on it. Returns true when something was done. */
 export function ensureBridge(kernel: Kernel, wish: BridgeWish): boolean {
   const { name, mtu } = wish;
   const link = kernel.link(name);
-  if (link !== undefined && link.alias !== aliasOf(wish.overlay)) throw foreign(wish, link.kind);
-  const operations: Operation[] = link === undefined ? creation(wish) : [];
+  if (link !== undefined && !isOurs(link, wish)) throw foreign(wish, link.kind);
+  const operations: Operation[] = link === undefined ? [creation(wish)] : [];
+  if (link?.alias === undefined) operations.push({ do: "link.set", dev: name, set: { alias: aliasOf(wish.overlay) } });
   const set = { ...(link?.mtu === mtu ? {} : { mtu }), ...(link?.up === false ? { up: true } : {}) };
   // A bridge follows the smallest MTU of its ports until one is set on it, and the one of its creation doesn't count.
   if (Object.keys(set).length > 0) operations.push({ do: "link.set", dev: name, set });
@@ -30,9 +31,10 @@ export function ensureBridge(kernel: Kernel, wish: BridgeWish): boolean {
 }
 
 /** Removes the bridge, if it is ours. Nothing to remove is fine. */
-export function removeBridge(kernel: Kernel, name: string, overlay: string): void {
-  if (kernel.link(name)?.alias !== aliasOf(overlay)) return;
-  const [error] = kernel.attempt([{ do: "link.delete", dev: name }]);
+export function removeBridge(kernel: Kernel, wish: BridgeWish): void {
+  const link = kernel.link(wish.name);
+  if (link === undefined || !isOurs(link, wish)) return;
+  const [error] = kernel.attempt([{ do: "link.delete", dev: wish.name }]);
   if (error !== undefined && !hasErrno(error, "ENODEV")) throw error;
 }
 
@@ -41,14 +43,16 @@ function aliasOf(overlay: string): string {
   return `dcos-net docker bridge ${overlay}`;
 }
 
-function creation({ name, overlay, gateways }: BridgeWish): Operation[] {
-  const [first] = gateways;
+/** By its mark; or by the hardware address that we give, when there is no mark: a link gets one only after it is there,
+ *  and an agent that was killed in between leaves one without. */
+function isOurs({ kind, alias, mac }: Link, { overlay, gateways: [first] }: BridgeWish): boolean {
+  if (alias !== undefined) return alias === aliasOf(overlay);
+  return kind === "bridge" && first !== undefined && mac === bridgeMac(first.ip);
+}
+
+function creation({ name, gateways: [first] }: BridgeWish): Operation {
   const mac = first === undefined ? {} : { mac: bridgeMac(first.ip) };
-  const alias = aliasOf(overlay);
-  return [
-    { do: "link.add", link: { kind: "bridge", name, ...mac, up: true, alias } },
-    { do: "link.set", dev: name, set: { alias } },
-  ];
+  return { do: "link.add", link: { kind: "bridge", name, ...mac, up: true } };
 }
 
 /** A fixed, locally administered hardware address: one that the kernel chose would change with the bridge's ports, and

@@ -32,7 +32,7 @@ export interface NetworkParts {
 }
 
 /** Docker's network driver protocol. Every method may be called twice, after a restart, and for what was never or is no
- *  longer there: a call that creates gives the same answer again, a call that removes is content. What is made is
+ *  longer there: a call that creates gives the same answer again, a call that removes succeeds. What is made is
  *  written down before it is made, so that whoever is killed in between leaves nothing that nobody knows of. */
 export class NetworkDriver {
   readonly #parts: NetworkParts;
@@ -65,7 +65,7 @@ export class NetworkDriver {
     const record = store.network(id);
     if (record === undefined) return {};
     const isShared = store.networks().some((other) => other.id !== id && other.bridge === record.bridge);
-    if (!isShared) removeBridge(kernel, record.bridge, record.overlay);
+    if (!isShared) removeBridge(kernel, bridgeWish(record, 0));
     // Last: whoever is killed before this is asked again, and knows what to remove.
     store.removeNetwork(id);
     return {};

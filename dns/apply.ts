@@ -48,18 +48,29 @@ export class DnsKeeper {
     return changes;
   }
 
+  /** What passes have made and is there still, also those of an earlier process, named for people. */
+  remains(): readonly string[] {
+    const isLink = this.#removal().length > 0;
+    const isTable = this.#table() !== undefined;
+    return [...(isLink ? [`link ${this.#options.device}`] : []), ...(isTable ? [`table inet ${NOTRACK_TABLE}`] : [])];
+  }
+
   /** Takes away what passes have made, also those of an earlier process. Gives what was there, in words. */
   remove(): readonly string[] {
-    const { kernel, device } = this.#options;
-    const removed: string[] = [];
-    const operations = device === "" ? [] : deviceRemoval(device, { link: kernel.link(device) });
+    const { kernel } = this.#options;
+    const operations = this.#removal();
     kernel.apply(operations);
-    removed.push(...operations.map(describeOperation));
+    const removed = operations.map(describeOperation);
     if (this.#table() !== undefined) {
       kernel.nftables.run(notrackRemoval());
       removed.push(`remove table inet ${NOTRACK_TABLE}`);
     }
     return removed;
+  }
+
+  #removal(): Operation[] {
+    const { kernel, device } = this.#options;
+    return device === "" ? [] : deviceRemoval(device, { link: kernel.link(device) });
   }
 
   #keepDevice(changes: string[]): void {

@@ -46,7 +46,8 @@ export class ServerCookies {
   }
 }
 
-/** Whether a cookie option may have so many bytes (RFC 7873 section 5.2.2): the client's eight, or with a server's. */
+/** Whether a cookie option may be this long (RFC 7873 section 5.2.2): the client's eight bytes, alone or followed by a
+ *  server's 8 to 32. */
 export function isCookieLength(bytes: number): boolean {
   return bytes === CLIENT_BYTES || (bytes >= CLIENT_BYTES + 8 && bytes <= CLIENT_BYTES + 32);
 }

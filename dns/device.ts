@@ -16,8 +16,8 @@ export interface DeviceState {
   readonly addresses: readonly LinkAddress[];
 }
 
-/** Steps to a link that is up and has these addresses, each for itself (/32, /128); none when all is so. A link of that
- *  name that isn't ours keeps whatever else it has. */
+/** Steps to a link that is up and has these addresses, each for itself (/32, /128); none when that is so already. A
+ *  link of that name that isn't ours keeps whatever else it has. */
 export function devicePlan(name: string, wanted: readonly Ip[], state: DeviceState, kind: DeviceKind): Operation[] {
   const { link, addresses } = state;
   const present = addresses.map(({ address }) => address.ip);

@@ -1,4 +1,5 @@
-import { type DnsRecord, dataText, orderOf, typeOf } from "./record.ts";
+import type { Name } from "./name.ts";
+import { type DnsRecord, dataText, orderOf, type RecordData, typeOf } from "./record.ts";
 import type { Zone } from "./zone.ts";
 
 /** Records of one type at a name, in their order before rotation; never changes. */
@@ -18,24 +19,28 @@ interface Counted {
   count: number;
 }
 
-/** Records of a name, each with the number of origins that it has. Most names have one record, which is held with as
- *  little memory as can be: there may be a million. */
+/** Records of a name, each with the number of origins that it has. Most names have one record and of the others most
+ *  have a few, so all are held with as little memory as can be: there may be a million names. */
 export class NameRecords {
+  readonly name: Name;
   /** Names directly below that exist. */
   children = 0;
   #one: DnsRecord | undefined;
   #count = 0;
-  /** By content, from the second record on. */
-  #many: Map<string, Counted> | undefined;
-  #compiled: NameData | undefined;
+  /** From the second record on: by type, those of one type in their order before rotation. */
+  #many: Counted[] | undefined;
+
+  constructor(name: Name) {
+    this.name = name;
+  }
 
   get size(): number {
-    return this.#many === undefined ? Number(this.#one !== undefined) : this.#many.size;
+    return this.#many === undefined ? Number(this.#one !== undefined) : this.#many.length;
   }
 
   /** One origin more has it. True when the name became different. */
   add(record: DnsRecord): boolean {
-    if (this.#many !== undefined) return this.#addToMany(this.#many, record);
+    if (this.#many !== undefined) return addTo(this.#many, record);
     if (this.#one === undefined) {
       this.#one = record;
       this.#count = 1;
@@ -45,15 +50,14 @@ export class NameRecords {
       this.#count++;
       return false;
     }
-    const many = new Map([[keyOf(this.#one), { record: this.#one, count: this.#count }]]);
-    this.#many = many;
+    this.#many = [{ record: this.#one, count: this.#count }];
     this.#one = undefined;
-    return this.#addToMany(many, record);
+    return addTo(this.#many, record);
   }
 
   /** One origin less has it. True when the name became different. */
   remove(record: DnsRecord): boolean {
-    if (this.#many !== undefined) return this.#removeFromMany(this.#many, record);
+    if (this.#many !== undefined) return removeFrom(this.#many, record);
     if (this.#one === undefined || !isSame(this.#one, record) || --this.#count > 0) return false;
     this.#one = undefined;
     return true;
@@ -62,38 +66,15 @@ export class NameRecords {
   /** All of them, in no order. */
   *records(): Generator<DnsRecord> {
     if (this.#one !== undefined) yield this.#one;
-    if (this.#many !== undefined) for (const { record } of this.#many.values()) yield record;
+    for (const { record } of this.#many ?? []) yield record;
   }
 
-  /** What is there now, in sets by type; undefined when there are no records. */
+  /** What is there now, in sets by type; undefined when there are no records. Costs as much as there are. */
   dataIn(zone: Zone): NameData | undefined {
     const one = this.#one;
     if (one !== undefined) return { zone, sets: [{ type: typeOf(one.data), records: [one] }] };
-    if (this.#many === undefined || this.#many.size === 0) return undefined;
-    // Sorting many takes longer than one query should.
-    this.#compiled ??= { zone, sets: setsOf(this.#many.values()) };
-    return this.#compiled;
-  }
-
-  #addToMany(many: Map<string, Counted>, record: DnsRecord): boolean {
-    const key = keyOf(record);
-    const there = many.get(key);
-    if (there !== undefined) {
-      there.count++;
-      return false;
-    }
-    many.set(key, { record, count: 1 });
-    this.#compiled = undefined;
-    return true;
-  }
-
-  #removeFromMany(many: Map<string, Counted>, record: DnsRecord): boolean {
-    const key = keyOf(record);
-    const there = many.get(key);
-    if (there === undefined || --there.count > 0) return false;
-    many.delete(key);
-    this.#compiled = undefined;
-    return true;
+    if (this.#many === undefined || this.#many.length === 0) return undefined;
+    return { zone, sets: setsOf(this.#many) };
   }
 }
 
@@ -102,20 +83,52 @@ function isSame(a: DnsRecord, b: DnsRecord): boolean {
   return a.data.type === b.data.type && dataText(a.data) === dataText(b.data);
 }
 
-function keyOf({ data }: DnsRecord): string {
-  return `${data.type} ${dataText(data)}`;
+function addTo(many: Counted[], record: DnsRecord): boolean {
+  const { index, there } = find(many, record);
+  if (there === undefined) many.splice(index, 0, { record, count: 1 });
+  else there.count++;
+  return there === undefined;
 }
 
-function setsOf(records: Iterable<Counted>): RecordSet[] {
-  const sorted = [...records]
-    .map(({ record }) => ({ record, order: orderOf(record.data) }))
-    .sort((a, b) => (a.order < b.order ? -1 : Number(a.order > b.order)));
-  const sets = new Map<number, DnsRecord[]>();
+function removeFrom(many: Counted[], record: DnsRecord): boolean {
+  const { index, there } = find(many, record);
+  if (there === undefined || --there.count > 0) return false;
+  many.splice(index, 1);
+  return true;
+}
+
+/** Where a record is, or belongs. */
+function find(many: readonly Counted[], { data }: DnsRecord): { index: number; there: Counted | undefined } {
+  const type = typeOf(data);
+  const order = orderOf(data);
+  let low = 0;
+  let high = many.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    const each = many[middle];
+    const side = each === undefined ? 0 : compare(each.record.data, type, order);
+    if (side === 0) return { index: middle, there: each };
+    if (side < 0) low = middle + 1;
+    else high = middle;
+  }
+  return { index: low, there: undefined };
+}
+
+/** Below 0 when `data` comes before content of this type and order, 0 when it is the same. */
+function compare(data: RecordData, type: number, order: string): number {
+  const own = typeOf(data);
+  if (own !== type) return own - type;
+  const text = orderOf(data);
+  return text < order ? -1 : Number(text > order);
+}
+
+function setsOf(sorted: readonly Counted[]): RecordSet[] {
+  const sets: { readonly type: number; readonly records: DnsRecord[] }[] = [];
   for (const { record } of sorted) {
     const type = typeOf(record.data);
-    const set = sets.get(type);
-    if (set === undefined) sets.set(type, [record]);
-    else set.push(record);
+    const last = sets.at(-1);
+    if (last?.type === type) last.records.push(record);
+    else sets.push({ type, records: [record] });
   }
-  return [...sets].map(([type, each]) => ({ type, records: each })).sort((a, b) => a.type - b.type);
+  return sets;
 }

@@ -174,10 +174,11 @@ function nodeAddresses({ name, addresses: list }: NamedNode): DnsRecord[] {
 /** Only tasks that run have names. The second name is that of the instance, which service records point to. */
 function taskAddresses(task: Task, kind: Kind, zone: Name): DnsRecord[] {
   if (task.state !== "running") return [];
-  const reached = KINDS[kind](task).addresses;
-  return [dcosLabel(discoveryName(task)), instanceLabel(task)].flatMap((label) =>
-    addresses(`${label}.${dcosLabel(task.framework.name)}.${zone}`, reached),
-  );
+  const reached = KINDS[kind](task).addresses.map(addressData);
+  return [dcosLabel(discoveryName(task)), instanceLabel(task)].flatMap((label) => {
+    const name = `${label}.${dcosLabel(task.framework.name)}.${zone}`;
+    return reached.map((data) => ({ name, ttl: TTL, data }));
+  });
 }
 
 function taskServices(task: Task, kind: Kind, zone: Name): DnsRecord[] {

@@ -1,6 +1,6 @@
 import { type Name, parentOf } from "./name.ts";
 import { type NameData, NameRecords } from "./name-records.ts";
-import { type DnsRecord, isSendable } from "./record.ts";
+import { type DnsRecord, isSendable, type RecordData } from "./record.ts";
 import { SpreadMap } from "./spread-map.ts";
 import { apexRecords, type Zone } from "./zone.ts";
 
@@ -46,9 +46,9 @@ export class Zones implements ZoneLookup {
   /** Replaces all records of an origin; with none the origin is forgotten. Records outside all zones, or that can't
    *  go on the wire, are left out, and their number is returned. */
   put(origin: string, records: readonly DnsRecord[]): number {
-    const good = records.filter((record) => this.zoneOf(record.name) !== undefined && isSendable(record));
+    const sendable = records.filter((record) => this.zoneOf(record.name) !== undefined && isSendable(record));
     const before = this.#origins.get(origin);
-    for (const record of good) this.#add(record);
+    const good = sendable.map((record) => this.#add(record));
     if (before !== undefined) for (const record of isList(before) ? before : [before]) this.#remove(record);
     const [first] = good;
     if (first === undefined) this.#origins.delete(origin);
@@ -105,11 +105,21 @@ export class Zones implements ZoneLookup {
     for (const node of this.#nodes.values()) yield* node.records();
   }
 
-  #add(record: DnsRecord): void {
-    const node = this.#nodes.get(record.name) ?? this.#create(record.name);
-    if (!node.add(record)) return;
-    this.#records++;
-    this.#touched.set(record.name, true);
+  /** Gives back the record as it is held here: each name that there is is in memory once, however many records have
+   *  it. */
+  #add(said: DnsRecord): DnsRecord {
+    const node = this.#nodes.get(said.name) ?? this.#create(said.name);
+    const record = { name: node.name, ttl: said.ttl, data: this.#shared(said.data) };
+    if (node.add(record)) {
+      this.#records++;
+      this.#touched.set(node.name, true);
+    }
+    return record;
+  }
+
+  #shared(data: RecordData): RecordData {
+    const target = "target" in data ? this.#nodes.get(data.target)?.name : undefined;
+    return target === undefined ? data : ({ ...data, target } as RecordData);
   }
 
   #remove(record: DnsRecord): void {
@@ -121,7 +131,7 @@ export class Zones implements ZoneLookup {
   }
 
   #create(name: Name): NameRecords {
-    const node = new NameRecords();
+    const node = new NameRecords(name);
     this.#nodes.set(name, node);
     if (!this.#zones.has(name)) {
       const parent = parentOf(name);

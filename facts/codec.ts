@@ -130,12 +130,24 @@ const kind = oneOf("node", "assignment", "status", "task", "vip", "drain");
 
 const BY_KIND: Readonly<Record<Fact["kind"], Parser<Fact>>> = { node, assignment, status, task, vip, drain };
 
-/** The bytes of a fact: JSON (RFC 8259) in UTF-8 with the fields in one order, addresses in canonical text and sets
- *  sorted, so that equal facts give equal bytes. Throws a NetError `invalid` for a fact that others would refuse. */
+/** A fact in canonical form (fields in one order, addresses in canonical text, sets sorted) with its bytes. */
+export interface Encoded {
+  readonly fact: Fact;
+  /** JSON (RFC 8259) in UTF-8: equal facts have equal bytes. */
+  readonly bytes: Uint8Array;
+}
+
+/** The bytes of a fact. Throws a NetError `invalid` for a fact that others would refuse. */
 export function encodeFact(fact: Fact): Uint8Array {
-  const bytes = new TextEncoder().encode(JSON.stringify(checked(`publish the ${fact.kind} fact`, fact)));
+  return canonicalFact(fact).bytes;
+}
+
+/** The fact as others will read it. Throws as {@link encodeFact} does. */
+export function canonicalFact(said: Fact): Encoded {
+  const fact = checked(`publish the ${said.kind} fact`, said);
+  const bytes = new TextEncoder().encode(JSON.stringify(fact));
   if (bytes.length > LIMIT.factBytes) throw tooLarge(`publish the ${fact.kind} fact ${short(fact.key)}`, bytes.length);
-  return bytes;
+  return { fact, bytes };
 }
 
 /** The fact in bytes that another node sent. Everything is checked: types, bounds, addresses, and that the key fits the

@@ -10,15 +10,18 @@ export interface GossipedValue {
 }
 
 /** Changes for the view from what gossip says of one owner, in that order. What can't be read, or is said in another
- *  owner's name, is told to `onRefused` and takes the place of what was there with nothing: it isn't known any more. */
+ *  owner's name, is told to `onRefused` and takes the place of what was there with nothing: it isn't known any more.
+ *  `known`: what bytes stand for that need not be read. */
 export function changesFromGossip(
   owner: string,
   values: readonly GossipedValue[],
   onRefused: (error: NetError) => void,
+  known: (bytes: Uint8Array) => Fact | undefined = () => undefined,
 ): FactChange[] {
   return values.map(({ key, value }) => {
     try {
-      return { type: "held", owner, name: key, fact: value === undefined ? undefined : factOf(owner, key, value) };
+      const fact = value && (known(value) ?? factOf(owner, key, value));
+      return { type: "held", owner, name: key, fact };
     } catch (error) {
       onRefused(refusal(owner, key, error));
       return { type: "held", owner, name: key, fact: undefined };

@@ -1,5 +1,5 @@
 import { NetError } from "../lib/error.ts";
-import { encodeFact } from "./codec.ts";
+import { canonicalFact, type Encoded } from "./codec.ts";
 import { type Fact, type FactKind, factName } from "./fact.ts";
 import type { GossipedValue } from "./gossiped.ts";
 
@@ -18,8 +18,10 @@ export interface PublisherOptions {
 /** What this node says to the cluster. A statement that is made again unchanged costs nothing and keeps its date. */
 export class Publisher {
   readonly #options: PublisherOptions;
-  readonly #said = new Map<string, Statement>();
-  readonly #noted = new Map<string, Uint8Array | undefined>();
+  readonly #said = new Map<string, Fact>();
+  readonly #noted = new Map<string, Encoded | undefined>();
+  /** The facts that are being written, by their bytes. */
+  #written: ReadonlyMap<Uint8Array, Fact> = new Map();
   #version = 0;
 
   constructor(options: PublisherOptions) {
@@ -34,9 +36,16 @@ export class Publisher {
     if (before !== undefined && Bun.deepEquals(before.body, statement.body, true)) return;
     const { owner, now } = this.#options;
     try {
-      const bytes = encodeFact({ owner, version: ++this.#version, observedAt: now(), ...statement } as Fact);
-      this.#said.set(name, statement);
-      this.#noted.set(name, bytes);
+      const { fact, bytes } = canonicalFact({
+        ...{ owner, version: ++this.#version, observedAt: now() },
+        ...statement,
+      } as Fact);
+      if (before !== undefined && Bun.deepEquals(before.body, fact.body, true)) return;
+      // Whoever made the statement has its body in memory already.
+      const isCanonical = Bun.deepEquals(fact.body, statement.body, true);
+      const shared = isCanonical ? ({ ...fact, body: statement.body } as Fact) : fact;
+      this.#said.set(name, shared);
+      this.#noted.set(name, { fact: shared, bytes });
     } catch (error) {
       this.take(statement);
       throw error;
@@ -48,6 +57,12 @@ export class Publisher {
     return this.#said.has(name);
   }
 
+  /** The fact that these very bytes stand for, while `flush` writes them: so that who shows this node's own facts needs
+   *  neither read nor hold them twice. */
+  writes(bytes: Uint8Array): Fact | undefined {
+    return this.#written.get(bytes);
+  }
+
   /** Notes that a statement is taken back. */
   take(statement: Pick<Statement, "kind" | "key">): void {
     const name = factName(statement);
@@ -56,9 +71,15 @@ export class Publisher {
 
   /** Publishes what was noted, as one batch. */
   flush(): void {
-    const values = [...this.#noted].map(([key, value]) => ({ key, value }));
+    const noted = [...this.#noted];
     this.#noted.clear();
-    if (values.length > 0) this.#options.write(values);
+    if (noted.length === 0) return;
+    this.#written = new Map(noted.flatMap(([, said]) => (said === undefined ? [] : [[said.bytes, said.fact]])));
+    try {
+      this.#options.write(noted.map(([key, said]) => ({ key, value: said?.bytes })));
+    } finally {
+      this.#written = new Map();
+    }
   }
 }
 

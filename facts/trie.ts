@@ -2,10 +2,12 @@
 const BITS = 5;
 const MASK = 31;
 
-/** Entries whose keys have one hash, sorted by key; nearly always one. */
+/** An entry. Those whose keys have one hash follow each other, sorted by key; nearly always there is one. */
 interface Leaf<T> {
   readonly hash: number;
-  readonly entries: readonly (readonly [string, T])[];
+  readonly key: string;
+  readonly value: T;
+  readonly next: Leaf<T> | undefined;
 }
 
 /** One bit of `bitmap` for each child that is there, children in the order of the bits. */
@@ -34,7 +36,7 @@ export class TrieMap<T> {
   }
 
   get(key: string): T | undefined {
-    return this.#find(key)?.[1];
+    return this.#find(key)?.value;
   }
 
   has(key: string): boolean {
@@ -42,7 +44,7 @@ export class TrieMap<T> {
   }
 
   with(key: string, value: T): TrieMap<T> {
-    const leaf = { hash: hashOf(key), entries: [[key, value] as const] };
+    const leaf = { hash: hashOf(key), key, value, next: undefined };
     const root = this.#root === undefined ? leaf : insert(this.#root, leaf, 0);
     return new TrieMap(root, this.has(key) ? this.size : this.size + 1);
   }
@@ -66,11 +68,11 @@ export class TrieMap<T> {
     if (this.#root !== undefined) yield* walk(this.#root);
   }
 
-  #find(key: string): readonly [string, T] | undefined {
+  #find(key: string): Leaf<T> | undefined {
     const hash = hashOf(key);
     let node = this.#root;
     for (let shift = 0; node !== undefined; shift += BITS) {
-      if ("entries" in node) return node.entries.find(([name]) => name === key);
+      if (isLeaf(node)) return leafOf(node, key);
       const bit = bitOf(hash, shift);
       node = (node.bitmap & bit) === 0 ? undefined : node.children[positionOf(node.bitmap, bit)];
     }
@@ -79,7 +81,7 @@ export class TrieMap<T> {
 }
 
 function insert<T>(node: TrieNode<T>, leaf: Leaf<T>, shift: number): TrieNode<T> {
-  if ("entries" in node) return node.hash === leaf.hash ? merge(node, leaf) : split(node, leaf, shift);
+  if (isLeaf(node)) return node.hash === leaf.hash ? merge(node, leaf) : split(node, leaf, shift);
   const bit = bitOf(leaf.hash, shift);
   const position = positionOf(node.bitmap, bit);
   const child = node.children[position];
@@ -88,10 +90,27 @@ function insert<T>(node: TrieNode<T>, leaf: Leaf<T>, shift: number): TrieNode<T>
   return { bitmap: node.bitmap, children: node.children.with(position, insert(child, leaf, shift + BITS)) };
 }
 
-function merge<T>(old: Leaf<T>, added: Leaf<T>): Leaf<T> {
-  const names = new Set(added.entries.map(([key]) => key));
-  const entries = [...old.entries.filter(([key]) => !names.has(key)), ...added.entries];
-  return { hash: old.hash, entries: entries.sort(([a], [b]) => (a < b ? -1 : 1)) };
+/** The entries of one hash with one more, or with another value for its key. */
+function merge<T>(first: Leaf<T> | undefined, added: Leaf<T>): Leaf<T> {
+  if (first === undefined || added.key < first.key) return { ...added, next: first };
+  if (added.key === first.key) return { ...added, next: first.next };
+  return { ...first, next: merge(first.next, added) };
+}
+
+/** The entries of one hash without one of them. */
+function drop<T>(first: Leaf<T>, key: string): Leaf<T> | undefined {
+  if (first.key === key) return first.next;
+  return { ...first, next: first.next && drop(first.next, key) };
+}
+
+function leafOf<T>(first: Leaf<T>, key: string): Leaf<T> | undefined {
+  let leaf: Leaf<T> | undefined = first;
+  while (leaf !== undefined && leaf.key !== key) leaf = leaf.next;
+  return leaf;
+}
+
+function isLeaf<T>(node: TrieNode<T>): node is Leaf<T> {
+  return "key" in node;
 }
 
 /** Two leaves of different hashes, which part at this level or deeper. */
@@ -105,22 +124,20 @@ function split<T>(a: Leaf<T>, b: Leaf<T>, shift: number): Branch<T> {
 /** The node without a key that is in it. A branch with nothing but one leaf becomes that leaf, which keeps the form
  *  canonical. */
 function remove<T>(node: TrieNode<T>, hash: number, key: string, shift: number): TrieNode<T> | undefined {
-  if ("entries" in node) {
-    const entries = node.entries.filter(([name]) => name !== key);
-    return entries.length === 0 ? undefined : { hash: node.hash, entries };
-  }
+  if (isLeaf(node)) return drop(node, key);
   const bit = bitOf(hash, shift);
   const position = positionOf(node.bitmap, bit);
   const child = node.children[position];
   const left = child === undefined ? undefined : remove(child, hash, key, shift + BITS);
   const children = left === undefined ? node.children.toSpliced(position, 1) : node.children.with(position, left);
   const [only] = children;
-  if (children.length === 1 && only !== undefined && "entries" in only) return only;
+  if (children.length === 1 && only !== undefined && isLeaf(only)) return only;
   return { bitmap: left === undefined ? node.bitmap & ~bit : node.bitmap, children };
 }
 
 function* walk<T>(node: TrieNode<T>): Generator<readonly [string, T]> {
-  if ("entries" in node) yield* node.entries;
+  if (isLeaf(node))
+    for (let leaf: Leaf<T> | undefined = node; leaf !== undefined; leaf = leaf.next) yield [leaf.key, leaf.value];
   else for (const child of node.children) yield* walk(child);
 }
 

@@ -22,7 +22,7 @@ export interface Delta {
 }
 
 /** Upper bound of the bytes that an entry takes in a delta. */
-export function entrySize({ key, value }: Entry): number {
+export function entrySize({ key, value }: Pick<Entry, "key" | "value">): number {
   return utf8Length(key) + (value?.length ?? 0) + 16;
 }
 
@@ -68,6 +68,18 @@ export class OwnerLog {
   /** Facts and kept removals. */
   get count(): number {
     return this.#entries.length;
+  }
+
+  /** Facts and kept removals, and their bytes, as they would be with these writes, which differ in their keys. */
+  sizeWith(writes: Iterable<Pick<Entry, "key" | "value">>): { readonly count: number; readonly bytes: number } {
+    let [count, bytes] = [this.count, this.#bytes];
+    for (const { key, value } of writes) {
+      const before = this.get(key);
+      if (before === undefined) count++;
+      else bytes -= entrySize(before);
+      bytes += entrySize({ key, value });
+    }
+    return { count, bytes };
   }
 
   /** Facts and kept removals, by version. */

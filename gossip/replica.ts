@@ -3,7 +3,7 @@ import { NetError } from "../lib/error.ts";
 import { hashNumber } from "./hash.ts";
 import type { Position } from "./message.ts";
 import type { Names } from "./names.ts";
-import { type Delta, type Entry, entrySize, OwnerLog } from "./owner-log.ts";
+import { type Delta, type Entry, OwnerLog } from "./owner-log.ts";
 import { type Settings, WIRE } from "./settings.ts";
 import type { Summary } from "./summary.ts";
 import { utf8Length } from "./wire.ts";
@@ -196,14 +196,12 @@ export class Replica {
 
   #checkWrite(log: OwnerLog, changes: readonly FactChange[]): void {
     const { maxFactsPerOwner, maxBytesPerOwner } = this.#options.settings;
-    let bytes = log.bytes;
     for (const { key, value } of changes) {
       const length = utf8Length(key);
       const isBad = length === 0 || length > WIRE.key || (value?.length ?? 0) > WIRE.value;
       if (isBad || !key.isWellFormed()) throw tooLarge(key, length, value);
-      bytes += entrySize({ key, version: 0, value });
     }
-    const count = log.count + changes.length;
+    const { count, bytes } = log.sizeWith(changes);
     if (count <= maxFactsPerOwner && bytes <= maxBytesPerOwner) return;
     throw new NetError("exhausted", {
       tried: `publish ${changes.length} facts`,
@@ -257,7 +255,8 @@ export class Replica {
 
   #exceeds(log: OwnerLog, { owner, generation, entries }: Delta): boolean {
     const { maxFactsPerOwner, maxBytesPerOwner } = this.#options.settings;
-    if (log.count + entries.length <= maxFactsPerOwner && log.bytes <= maxBytesPerOwner) return false;
+    const { count, bytes } = log.sizeWith(entries);
+    if (count <= maxFactsPerOwner && bytes <= maxBytesPerOwner) return false;
     this.#refused.set(owner, generation);
     this.#options.onRefused(owner, `more than ${maxFactsPerOwner} facts or ${maxBytesPerOwner} bytes`);
     return true;

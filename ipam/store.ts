@@ -25,6 +25,11 @@ export interface Survey extends Scan {
 /** Name of the directory beside the networks where the indexes are. A network's name can't begin with a dot. */
 const INDEX_DIRECTORY = ".dcos-net";
 
+/** Where the indexes of the networks below `dataDir` are. */
+export function indexDirectory(dataDir: string): string {
+  return `${dataDir}/${INDEX_DIRECTORY}`;
+}
+
 /** The leases of one network. Opening costs nothing; every operation takes the lock that the reference takes. Throws
  *  `invalid` for a name that can't be a directory's. */
 export function openStore(files: Files, options: StoreOptions): LeaseStore {
@@ -49,7 +54,7 @@ export class LeaseStore {
     this.#files = files;
     this.#options = options;
     this.#directory = new NetworkDirectory(files, `${options.dataDir}/${options.network}`);
-    this.#indexPath = `${options.dataDir}/${INDEX_DIRECTORY}/${options.network}`;
+    this.#indexPath = `${indexDirectory(options.dataDir)}/${options.network}`;
   }
 
   /** Runs `action` on the leases under the lock, making the network's directory when it isn't there. The first call of

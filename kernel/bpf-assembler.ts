@@ -53,6 +53,9 @@ const ALU64 = 0x07;
 const FROM_REGISTER = 0x08;
 const MEM = 0x60;
 const ATOMIC = 0xc0;
+/** Atomic operations that also give what was there before (RFC 9669 section 5.3). */
+const FETCH = 0x01;
+const COMPARE_AND_SWAP = 0xf0 | FETCH;
 const IMM64 = 0x18;
 const JUMP_ALWAYS = 0x00;
 const CALL = 0x80;
@@ -125,6 +128,17 @@ export class BpfAssembler {
   /** Adds src to the eight bytes at base + offset, in one step for all processors. */
   atomicAdd(base: Register, offset: number, src: Register): this {
     return this.#add(STX | ATOMIC | WIDTH[8], number(base), number(src), offset, ARITHMETIC.add);
+  }
+
+  /** The same; src = what they were, and all stores before are seen before it. Linux 5.12. */
+  fetchAndAdd(base: Register, offset: number, src: Register): this {
+    return this.#add(STX | ATOMIC | WIDTH[8], number(base), number(src), offset, ARITHMETIC.add | FETCH);
+  }
+
+  /** Stores src into the eight bytes at base + offset if they equal r0; r0 = what they were. In one step for all
+   *  processors. Linux 5.12. */
+  compareAndSwap(base: Register, offset: number, src: Register): this {
+    return this.#add(STX | ATOMIC | WIDTH[8], number(base), number(src), offset, COMPARE_AND_SWAP);
   }
 
   jump(label: string): this {

@@ -96,8 +96,8 @@ export function pinnedBpf(path: string): number | undefined {
   return result;
 }
 
-/** What the kernel tells of an object (struct bpf_map_info, bpf_prog_info, bpf_link_info): so many of its bytes. What
- *  an older kernel doesn't know stays zero. `prepare` may set fields that are answered through an address. */
+/** What the kernel tells of an object (struct bpf_map_info, bpf_prog_info, bpf_link_info): the first `size` bytes of
+ *  it. What an older kernel doesn't know stays zero. `prepare` may set fields that are answered through an address. */
 export function bpfInfo(descriptor: number, size: number, prepare?: (view: DataView) => void): DataView {
   const info = new Uint8Array(size);
   const view = new DataView(info.buffer);

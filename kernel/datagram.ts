@@ -29,7 +29,6 @@ const IPV6_V6ONLY = 26;
 const MSG_DONTWAIT = 0x40;
 const MSG_TRUNC = 0x20;
 const MSG_WAITFORONE = 0x10000;
-const POLLIN = 1;
 
 /** Bytes of struct sockaddr_in6, the larger of the two. */
 const SOCKADDR_BYTES = 28;
@@ -135,13 +134,6 @@ export function addressIn(source: Uint8Array): Uint8Array {
   return source[0] === AF_INET ? source.subarray(4, 8) : source.subarray(8, 24);
 }
 
-/** Waits until one of the sockets has a datagram, at most so long. */
-export function waitForDatagram(fds: readonly number[], milliseconds: number): void {
-  const set = new Int32Array(fds.flatMap((fd) => [fd, POLLIN]));
-  const timeout = timeOf(milliseconds, 1_000_000n);
-  trySystemCall("ppoll", bytesOf(set), fds.length, bytesOf(timeout), null, 8);
-}
-
 /** Datagrams received and answered many at a time: recvmmsg(2) and sendmmsg(2) cost one switch into the kernel for the
  *  whole batch. Buffers are used again by the next `receive`. */
 export class DatagramBatch {
@@ -152,6 +144,9 @@ export class DatagramBatch {
   /** Who sent each of them: structs sockaddr. */
   readonly sources: Uint8Array;
   readonly #received: Uint32Array;
+  readonly #receivedAt: number;
+  /** Headers that the kernel has written to since they were prepared. */
+  #written: number;
   readonly #vectors: Uint32Array;
   readonly #replies: ReplyBatch;
 
@@ -163,6 +158,8 @@ export class DatagramBatch {
     this.sources = new Uint8Array(count * SOURCE_BYTES);
     this.#replies = new ReplyBatch(count, slot, this.sources);
     this.#received = new Uint32Array(count * MMSGHDR_WORDS);
+    this.#receivedAt = addressOf(bytesOf(this.#received));
+    this.#written = count;
     this.#vectors = vectorsFor(this.input, count, slot);
     pointHeaders(this.#received, this.#vectors, count);
     const sourcesAt = addressOf(this.sources);
@@ -178,12 +175,13 @@ export class DatagramBatch {
 
   /** How many datagrams came; 0 when none waits, or none has come for as long as the socket waits. */
   receive(fd: number, wait: boolean): number {
-    for (let index = 0; index < this.#count; index++) {
+    for (let index = 0; index < this.#written; index++) {
       this.#received[index * MMSGHDR_WORDS + NAME_LENGTH] = SOCKADDR_BYTES;
     }
     this.#replies.clear();
     const flags = wait ? MSG_WAITFORONE : MSG_DONTWAIT;
-    return Math.max(0, trySystemCall("recvmmsg", fd, bytesOf(this.#received), this.#count, flags, null));
+    this.#written = Math.max(0, trySystemCall("recvmmsg", fd, this.#receivedAt, this.#count, flags, null));
+    return this.#written;
   }
 
   /** Bytes of a received datagram; 0 for one that was longer than a slot. */
@@ -218,9 +216,10 @@ export class DatagramBatch {
     this.#replies.add(index, length);
   }
 
-  /** Sends all replies. One that the kernel refuses is lost, those after it are not. */
-  send(fd: number): void {
-    this.#replies.send(fd);
+  /** Sends all replies. One that the kernel refuses is lost, those after it are not. Gives the number of messages that
+   *  went through the kernel. */
+  send(fd: number): number {
+    return this.#replies.send(fd);
   }
 }
 
@@ -251,7 +250,7 @@ function socketAddress(ip: Ip, port: number): Uint8Array {
   return bytes;
 }
 
-/** struct timeval, or with a million units for each millisecond struct timespec. */
-function timeOf(milliseconds: number, units = 1000n): BigInt64Array {
-  return new BigInt64Array([BigInt(Math.floor(milliseconds / 1000)), BigInt(milliseconds % 1000) * units]);
+/** struct timeval. */
+function timeOf(milliseconds: number): BigInt64Array {
+  return new BigInt64Array([BigInt(Math.floor(milliseconds / 1000)), BigInt(milliseconds % 1000) * 1000n]);
 }

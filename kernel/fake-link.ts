@@ -1,20 +1,26 @@
 import { ipFromBytes } from "../lib/address.ts";
 import { addLinkLocal, addressesAfterDown, addressesAfterUp, dropAddresses, ipv6Switched } from "./fake-address.ts";
+import {
+  checkAlias,
+  checkFeatures,
+  checkMac,
+  checkMtu,
+  checkName,
+  checkNameLength,
+  checkVni,
+  checkVxlan,
+  ZERO_MAC,
+} from "./fake-link-check.ts";
+import { isLoopback, isRunning, portsOf } from "./fake-link-report.ts";
 import { hasIpv6 } from "./fake-local.ts";
 import { Refusal } from "./fake-refusal.ts";
 import type { FakeLink, FakeStack } from "./fake-state.ts";
-import type { Link, LinkChanges, LinkSpec, Mac, PortChanges } from "./kernel.ts";
+import { joinDefaultVlan } from "./fake-vlan.ts";
+import type { LinkChanges, LinkSpec, Mac, PortChanges } from "./kernel.ts";
 import { macBytes } from "./link.ts";
 
-const NAME_BYTES_MAX = 15;
-const ALIAS_BYTES_MAX = 255;
-const MTU_MIN = 68;
-const MTU_MAX = 65535;
 const MTU_DEFAULT = 1500;
-const VNI_MAX = (1 << 24) - 1;
-const ZERO_MAC = "00:00:00:00:00:00";
 const NO_PORT: Required<PortChanges> = { hairpin: false, isolated: false };
-const utf8 = new TextEncoder();
 
 /** Every namespace is born with it, down. */
 export function addLoopback(stack: FakeStack): void {
@@ -27,7 +33,7 @@ export function addLoopback(stack: FakeStack): void {
 export function addLink(stack: FakeStack, spec: LinkSpec): void {
   checkNameLength(spec.name);
   if (spec.alias !== undefined) checkAlias(spec.alias);
-  if (spec.kind === "vxlan" && spec.vni > VNI_MAX) throw new Refusal("ERANGE");
+  if (spec.kind === "vxlan") checkVni(spec.vni);
   checkMac(spec.mac);
   if (spec.kind === "veth" || spec.kind === "vxlan") checkMtu(spec.mtu);
   if (stack.find(spec.name) !== undefined) throw new Refusal("EEXIST");
@@ -37,27 +43,11 @@ export function addLink(stack: FakeStack, spec: LinkSpec): void {
   if (spec.up === true) setUp(link);
 }
 
-function checkFeatures(stack: FakeStack, spec: LinkSpec): void {
-  const { features } = stack.machine;
-  if (spec.kind === "dummy" && !features.dummy) throw new Refusal("EOPNOTSUPP", "Unknown device type");
-  if (spec.kind === "bridge" && spec.vlanFiltering === true && !features.vlanFiltering) throw new Refusal("EOPNOTSUPP");
-}
-
 function addSingle(stack: FakeStack, spec: Exclude<LinkSpec, { kind: "veth" }>): FakeLink {
   checkMtu(spec.mtu);
   checkName(spec.name);
   if (spec.kind === "vxlan") checkVxlan(stack, spec);
   return newLink(stack, spec);
-}
-
-/** Two devices would compete for the same packets when VNI, port and family are equal. */
-function checkVxlan(stack: FakeStack, spec: Extract<LinkSpec, { kind: "vxlan" }>): void {
-  const family = spec.local?.family ?? 4;
-  for (const { vxlan } of stack.links) {
-    if (vxlan?.vni === spec.vni && vxlan.port === spec.port && (vxlan.local?.family ?? 4) === family) {
-      throw new Refusal("EEXIST", "A VXLAN device with the specified VNI already exists");
-    }
-  }
 }
 
 /** The peer is made first, in its own namespace. */
@@ -165,7 +155,7 @@ function forget(link: FakeLink): void {
   for (const [key, entry] of link.stack.fdb) if (entry.link === link) link.stack.fdb.delete(key);
 }
 
-export function flushNeighbors(link: FakeLink, family?: 4 | 6): void {
+function flushNeighbors(link: FakeLink, family?: 4 | 6): void {
   for (const [key, neighbor] of link.stack.neighbors) {
     const wanted = family === undefined || neighbor.ip.family === family;
     if (neighbor.link === link && wanted) link.stack.neighbors.delete(key);
@@ -292,49 +282,10 @@ function followPorts(bridge: FakeLink): void {
   if (!bridge.mtuGiven) changeMtu(bridge, mtu);
 }
 
-function portsOf(bridge: FakeLink): FakeLink[] {
-  return bridge.bridge === undefined ? [] : bridge.stack.links.filter((link) => link.master === bridge);
-}
-
-/** VLAN 1 is where frames without a tag go until told otherwise. */
-function joinDefaultVlan(link: FakeLink): void {
-  if (link.stack.machine.features.vlanFiltering) link.vlans.set(1, { pvid: true, untagged: true });
-}
-
 /** `ip link set … type bridge_slave`. */
 export function setPort(link: FakeLink, changes: PortChanges): void {
   if (link.master === undefined) throw new Refusal("EOPNOTSUPP");
   link.port = { ...link.port, ...changes };
-}
-
-/** `bridge vlan add`. A second PVID takes the place of the first. */
-export function addVlan(
-  link: FakeLink,
-  vid: number,
-  flags: { readonly pvid: boolean; readonly untagged: boolean },
-): void {
-  checkVlan(link, vid);
-  if (flags.pvid) for (const [other, { untagged }] of link.vlans) link.vlans.set(other, { pvid: false, untagged });
-  link.vlans.set(vid, { pvid: flags.pvid, untagged: flags.untagged });
-}
-
-export function deleteVlan(link: FakeLink, vid: number): void {
-  checkVlan(link, vid);
-  if (!link.vlans.delete(vid)) throw new Refusal("ENOENT");
-}
-
-function checkVlan(link: FakeLink, vid: number): void {
-  const bridged = link.master !== undefined || link.bridge !== undefined;
-  if (!bridged || !link.stack.machine.features.vlanFiltering) throw new Refusal("EOPNOTSUPP");
-  if (!Number.isInteger(vid) || vid < 1 || vid > 4094) throw new Refusal("EINVAL");
-}
-
-/** True when frames can pass: the other end of a pair is up too, a bridge that looks at its ports has a working one. */
-export function isRunning(link: FakeLink): boolean {
-  if (!link.up) return false;
-  if (link.kind === "veth") return link.peer?.up === true;
-  if (link.bridge?.portsDecide === true) return portsOf(link).some(isRunning);
-  return true;
 }
 
 /** Gives IPv6 link-local addresses to all links of the machine that started to work since the last call. */
@@ -353,59 +304,4 @@ export function serveLinkLocals(stack: FakeStack): void {
 function interfaceIdentifier(mac: Mac) {
   const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = macBytes(mac);
   return ipFromBytes(Uint8Array.of(0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f));
-}
-
-/** The link in the shape that the interface promises. */
-export function reportLink(link: FakeLink): Link {
-  return {
-    index: link.index,
-    name: link.name,
-    kind: link.kind,
-    mac: link.mac,
-    mtu: link.mtu,
-    up: link.up,
-    loopback: isLoopback(link),
-    running: isRunning(link),
-    promiscuous: link.promiscuous,
-    alias: link.alias,
-    master: link.master?.index,
-    peer: link.peer?.index,
-    vxlan: link.vxlan,
-    bridge: link.bridge && {
-      vlanFiltering: link.bridge.vlanFiltering,
-      active: link.up && portsOf(link).some(isRunning),
-    },
-    bridgePort: link.master && { ...link.port, forwarding: link.master.up && isRunning(link) },
-  };
-}
-
-export function isLoopback(link: FakeLink): boolean {
-  return link.kind === undefined;
-}
-
-/** The length that the attribute's policy allows. */
-function checkNameLength(name: string): void {
-  if (utf8.encode(name).length > NAME_BYTES_MAX) throw new Refusal("ERANGE", "Attribute failed policy validation");
-}
-
-/** dev_valid_name. */
-function checkName(name: string): void {
-  if (name === "" || name === "." || name === ".." || /[/:\s]/.test(name)) throw new Refusal("EINVAL");
-}
-
-function checkAlias(alias: string): void {
-  if (utf8.encode(alias).length > ALIAS_BYTES_MAX) throw new Refusal("ERANGE", "Attribute failed policy validation");
-}
-
-/** Only unicast addresses name a link; malformed ones are refused by the encoder on the real kernel, and here. */
-function checkMac(mac: Mac | undefined): void {
-  if (mac === undefined) return;
-  const [first = 0] = macBytes(mac);
-  if ((first & 1) !== 0 || mac === ZERO_MAC) throw new Refusal("EADDRNOTAVAIL");
-}
-
-function checkMtu(mtu: number | undefined): void {
-  if (mtu === undefined) return;
-  if (mtu < MTU_MIN) throw new Refusal("EINVAL", "mtu less than device minimum");
-  if (mtu > MTU_MAX) throw new Refusal("EINVAL", "mtu greater than device maximum");
 }

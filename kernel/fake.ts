@@ -4,43 +4,20 @@ import type { Conntrack, Flow, FlowDestination } from "./conntrack.ts";
 import { describeOperation } from "./encode.ts";
 import { namedErrnoError } from "./errno.ts";
 import { addAddress, deleteAddress, ipv6Switched, reportAddress } from "./fake-address.ts";
+import { type FailurePoint, FakeFailures } from "./fake-failure.ts";
 import { SCHEDULERS } from "./fake-ipvs.ts";
-import {
-  addLink,
-  addLoopback,
-  addVlan,
-  deleteLink,
-  deleteVlan,
-  destroyLink,
-  reportLink,
-  serveLinkLocals,
-  setLink,
-  setPort,
-} from "./fake-link.ts";
+import { addLink, addLoopback, deleteLink, destroyLink, serveLinkLocals, setLink, setPort } from "./fake-link.ts";
+import { reportLink } from "./fake-link-report.ts";
 import { addFdb, addNeighbor, deleteFdb, deleteNeighbor, fdbOf, reportNeighbor } from "./fake-neighbor.ts";
 import { Refusal } from "./fake-refusal.ts";
 import { addRoute, allRoutes, deleteRoute, reportRoute } from "./fake-route.ts";
 import { addRule, deleteRule, rulesOf } from "./fake-rule.ts";
 import { type Announcement, type FakeFeatures, FakeMachine, FakeStack } from "./fake-state.ts";
+import { addVlan, deleteVlan } from "./fake-vlan.ts";
 import type { Ipvs } from "./ipvs.ts";
 import { describeIpvs } from "./ipvs-message.ts";
 import type { FdbEntry, Kernel, Link, LinkAddress, Neighbor, Netns, Operation, Route, Rule, Watch } from "./kernel.ts";
 import type { Nftables } from "./nftables.ts";
-
-/** Where a failure can be put in: an operation, or one of the interface's other ways to change something. */
-export type FailurePoint = Operation["do"] | "sysctl" | "nftables" | "conntrack" | "ipvs" | "netns";
-
-interface Failure {
-  readonly errno: string;
-  readonly point: FailurePoint | undefined;
-  /** Changes of the kind that still pass before it. */
-  passing: number;
-}
-
-/** What every handle of one machine shares with the first: failures to come. */
-interface Script {
-  failures: Failure[];
-}
 
 type Verbs = {
   readonly [Name in Operation["do"]]: (stack: FakeStack, operation: Extract<Operation, { do: Name }>) => void;
@@ -75,7 +52,7 @@ const VERBS: Verbs = {
  *  randomness; hardware addresses, link numbers and namespace numbers count up. */
 export function openFake(features: Partial<FakeFeatures> = {}): FakeKernel {
   const machine = new FakeMachine({ dummy: true, vlanFiltering: true, schedulers: SCHEDULERS, ...features });
-  return new FakeKernel(newStack(machine), { failures: [] });
+  return new FakeKernel(newStack(machine), new FakeFailures());
 }
 
 function newStack(machine: FakeMachine): FakeStack {
@@ -94,12 +71,12 @@ export class FakeKernel implements Kernel {
 
   constructor(
     private readonly stack: FakeStack,
-    private readonly script: Script,
+    private readonly failures: FakeFailures,
   ) {
     stack.users++;
     this.nftables = {
       run: (commands) =>
-        this.doing(
+        this.failures.doing(
           "nftables",
           () => `run nft ${commands.join("; ")}`,
           () => stack.nftables.run(commands),
@@ -108,7 +85,7 @@ export class FakeKernel implements Kernel {
       chains: (family, table) => stack.nftables.chains(family, table),
       table: (family, table) => stack.nftables.table(family, table),
       changeElements: (family, table, changes) =>
-        this.doing(
+        this.failures.doing(
           "nftables",
           () => `change elements of table ${family} ${table}`,
           () => stack.nftables.changeElements(family, table, changes),
@@ -121,7 +98,7 @@ export class FakeKernel implements Kernel {
     this.conntrack = {
       list: (family) => stack.flows.filter((flow) => flow.source.family === family),
       delete: (family, match, only) =>
-        this.doing(
+        this.failures.doing(
           "conntrack",
           () => "delete tracked connections",
           () => this.forgetFlows(family, (flow) => (only === undefined || isSentTo(flow, only)) && match(flow)),
@@ -130,7 +107,7 @@ export class FakeKernel implements Kernel {
     this.ipvs = {
       attempt: (operations) =>
         operations.map((operation) =>
-          this.failure(
+          this.failures.attempt(
             "ipvs",
             () => describeIpvs(operation),
             () => stack.ipvs.carryOut(operation),
@@ -143,7 +120,7 @@ export class FakeKernel implements Kernel {
 
   attempt(operations: readonly Operation[]): (Error | undefined)[] {
     return operations.map((operation) =>
-      this.failure(
+      this.failures.attempt(
         operation.do,
         () => describeOperation(operation),
         () => this.carryOut(operation),
@@ -211,7 +188,7 @@ export class FakeKernel implements Kernel {
       throw new NetError("unsupported", { tried: tried(), said, errno: "ENOENT" });
     }
     if (present === value) return;
-    this.doing("sysctl", tried, () => {
+    this.failures.doing("sysctl", tried, () => {
       for (const changed of this.stack.sysctl.set(path, value)) this.afterSysctl(changed);
     });
   }
@@ -219,7 +196,7 @@ export class FakeKernel implements Kernel {
   within(netns: Netns): FakeKernel {
     const stack = [...this.stack.machine.stacks].find(({ id }) => id === netns.id);
     if (stack === undefined) throw namedErrnoError("EBADF", { tried: `enter network namespace ${netns.path}` });
-    return new FakeKernel(stack, this.script);
+    return new FakeKernel(stack, this.failures);
   }
 
   openNetns(path: string): Netns | undefined {
@@ -233,7 +210,7 @@ export class FakeKernel implements Kernel {
 
   createNetns(path: string): void {
     const { machine } = this.stack;
-    this.doing(
+    this.failures.doing(
       "netns",
       () => `create network namespace ${path}`,
       () => {
@@ -284,12 +261,12 @@ export class FakeKernel implements Kernel {
   /** The next change, or the next one of a kind, is refused with this errno and does nothing; `passing` that many
    *  come through before it. Several line up. Holds for all namespaces of the machine. */
   failNext(errno: string, point?: FailurePoint, passing = 0): void {
-    this.script.failures.push({ errno, point, passing });
+    this.failures.add(errno, point, passing);
   }
 
   /** Takes back the failures that have not come yet, and tells how many. */
   forgetFailures(): number {
-    return this.script.failures.splice(0).length;
+    return this.failures.forget();
   }
 
   /** Duplicate address detection ends well on all links. */
@@ -332,34 +309,6 @@ export class FakeKernel implements Kernel {
     ipv6Switched(link, this.stack.sysctl.isOnLink("ipv6", link.name, "disable_ipv6"));
     serveLinkLocals(this.stack);
     this.stack.version++;
-  }
-
-  /** Like {@link doing}, with the refusal as a value. */
-  private failure(point: FailurePoint, tried: () => string, action: () => void): Error | undefined {
-    try {
-      this.doing(point, tried, action);
-      return undefined;
-    } catch (error) {
-      if (error instanceof NetError) return error;
-      throw error;
-    }
-  }
-
-  /** Runs `action`, unless a failure was put in here; turns its refusal into the error that the interface promises. */
-  private doing<T>(point: FailurePoint, tried: () => string, action: () => T): T {
-    const next = this.script.failures.findIndex((failure) => failure.point === undefined || failure.point === point);
-    try {
-      const failure = this.script.failures[next];
-      if (failure !== undefined && failure.passing-- === 0) {
-        this.script.failures.splice(next, 1);
-        throw new Refusal(failure.errno, "put in by the test");
-      }
-      return action();
-    } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
-      const details = { tried: tried(), said: error.said };
-      throw error.errno === "" ? new NetError("kernel", details) : namedErrnoError(error.errno, details);
-    }
   }
 }
 

@@ -62,10 +62,20 @@ const libc = dlopen("libc.so.6", {
 
 const errnoLocation = libc.__errno_location() as Pointer;
 
+/** What a system call is given; what is left out is 0. */
+type Arguments = readonly [a?: Argument, b?: Argument, c?: Argument, d?: Argument, e?: Argument];
+
 /** The result of a system call, or its negated errno. Interrupted calls are repeated. errno is read directly after the
- *  call, before anything that could make another one. */
-export function trySystemCall(name: SystemCall, ...args: readonly Argument[]): number {
-  const [a = 0, b = 0, c = 0, d = 0, e = 0] = args;
+ *  call, before anything that could make another one. Each argument is a parameter of its own, since an array of them
+ *  would be garbage of every call. */
+export function trySystemCall(
+  name: SystemCall,
+  a: Argument = 0,
+  b: Argument = 0,
+  c: Argument = 0,
+  d: Argument = 0,
+  e: Argument = 0,
+): number {
   for (;;) {
     const result = Number(
       libc.syscall(NUMBER[name][ARCHITECTURE], a as Pointer, b as Pointer, c as Pointer, d as Pointer, e as Pointer),
@@ -77,7 +87,7 @@ export function trySystemCall(name: SystemCall, ...args: readonly Argument[]): n
 }
 
 /** Like {@link trySystemCall}, but throws a NetError that says what was `tried`. */
-export function systemCall(tried: string, name: SystemCall, ...args: readonly Argument[]): number {
+export function systemCall(tried: string, name: SystemCall, ...args: Arguments): number {
   const result = trySystemCall(name, ...args);
   if (result < 0) throw errnoError(-result, { tried });
   return result;

@@ -11,12 +11,12 @@ export const NETLINK_GENERIC = 16;
 
 /** Flags of a request (linux/netlink.h). */
 export const NLM_F_REQUEST = 0x1;
-export const NLM_F_ACK = 0x4;
+const NLM_F_ACK = 0x4;
 export const NLM_F_REPLACE = 0x100;
 export const NLM_F_EXCL = 0x200;
 export const NLM_F_CREATE = 0x400;
 export const NLM_F_APPEND = 0x800;
-export const NLM_F_DUMP = 0x300;
+const NLM_F_DUMP = 0x300;
 
 const NLM_F_DUMP_INTR = 0x10;
 const NLM_F_CAPPED = 0x100;

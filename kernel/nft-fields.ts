@@ -74,7 +74,8 @@ export function formatValue(bytes: Uint8Array, types: readonly FieldType[]): str
   });
 }
 
-/** The value of fields in words; undefined when one of them isn't of its type, or their number is another. */
+/** The value of fields in words; undefined when one of them isn't of its type, or when there aren't as many
+ *  fields as types. */
 export function parseValue(fields: readonly string[], types: readonly FieldType[]): Uint8Array | undefined {
   if (fields.length !== types.length) return undefined;
   const value = new Uint8Array(valueLength(types));

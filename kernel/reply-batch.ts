@@ -44,6 +44,7 @@ export class ReplyBatch {
   readonly #sources: Uint32Array;
   readonly #sourcesAt: number;
   readonly #headers: Uint32Array;
+  readonly #headersAt: number;
   readonly #vectors: Uint32Array;
   readonly #vectorsAt: number;
   readonly #controls: Uint32Array;
@@ -68,6 +69,7 @@ export class ReplyBatch {
     this.#sources = new Uint32Array(sources.buffer, sources.byteOffset, sources.length / 4);
     this.#sourcesAt = addressOf(sources);
     this.#headers = new Uint32Array(count * MMSGHDR_WORDS);
+    this.#headersAt = addressOf(bytesOf(this.#headers));
     this.#vectors = new Uint32Array(count * IOVEC_WORDS);
     this.#vectorsAt = addressOf(bytesOf(this.#vectors));
     this.#controls = new Uint32Array(count * CONTROL_WORDS);
@@ -95,8 +97,8 @@ export class ReplyBatch {
     this.#replies++;
   }
 
-  /** Sends all replies. One that the kernel refuses is lost, those after it are not. */
-  send(fd: number): void {
+  /** Sends all replies. One that the kernel refuses is lost, those after it are not. Gives the number of messages. */
+  send(fd: number): number {
     const messages = this.#join();
     this.#write(messages);
     for (let done = 0; done < messages; ) {
@@ -105,11 +107,11 @@ export class ReplyBatch {
       if (sent < 1 && (this.#size[done] ?? 0) > 1) this.#sendSingly(fd, done);
       done += Math.max(1, sent);
     }
+    return messages;
   }
 
   #sendFrom(fd: number, from: number, to: number): number {
-    const rest = bytesOf(this.#headers).subarray(from * MMSGHDR_WORDS * 4);
-    return trySystemCall("sendmmsg", fd, rest, to - from, 0);
+    return trySystemCall("sendmmsg", fd, this.#headersAt + from * MMSGHDR_WORDS * 4, to - from, 0);
   }
 
   /** Gives each reply its message; gives the number of messages. */

@@ -45,7 +45,7 @@ export class AddressBook {
     this.#changed.add(name);
   }
 
-  /** A name needs none any more; claims keep it for the name all the same. */
+  /** A name needs no address any more; claims still keep its address for it. */
   unwant(name: string): void {
     if (!this.#wanted.delete(name)) return;
     this.#probing.remove(name);

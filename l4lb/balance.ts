@@ -15,12 +15,16 @@ const AFFINITY_MAX = 86_400;
 
 const SCHEDULERS: readonly Scheduler[] = ["wlc", "rr", "sh", "mh"];
 
+/** What there is when no label says anything, as for most tasks. */
+const PLAIN: Balance = { scheduler: undefined, affinity: undefined, weight: 1 };
+
 /** Reads the labels of a port. What can't be used is told of in words that name the label, and counts as not said. */
 export function readBalance(
   said: PortBalance | undefined,
   onProblem: (label: string, problem: string) => void,
 ): Balance {
-  const { scheduler, affinity, weight } = said ?? {};
+  if (said === undefined) return PLAIN;
+  const { scheduler, affinity, weight } = said;
   const known = SCHEDULERS.find((name) => name === scheduler);
   if (scheduler !== undefined && known === undefined)
     onProblem("L4LB_SCHEDULER", `${JSON.stringify(scheduler)} is none of ${SCHEDULERS.join(", ")}`);

@@ -29,19 +29,19 @@ export interface Held {
  * costs what the names cost that share claims with it.
  */
 export class Claims {
-  /** By name, then owner. */
-  readonly #claims = new Map<string, Map<string, Claim>>();
+  /** By name, one of each owner. */
+  readonly #claims = new Map<string, readonly Claim[]>();
   /** Names with a claim that counts, by address. */
-  readonly #names = new Map<bigint, Set<string>>();
+  readonly #names = new Map<bigint, readonly string[]>();
   readonly #held = new Map<string, Held>();
   readonly #dirty = new Set<string>();
 
   put(claim: Claim): void {
-    this.#change(claim.name, (claims) => claims.set(claim.owner, claim));
+    this.#change(claim.name, claim.owner, [claim]);
   }
 
   drop(owner: string, name: string): void {
-    this.#change(name, (claims) => claims.delete(owner));
+    this.#change(name, owner, []);
   }
 
   held(name: string): Held | undefined {
@@ -64,32 +64,31 @@ export class Claims {
     return changes;
   }
 
-  #change(name: string, change: (claims: Map<string, Claim>) => void): void {
-    const claims = this.#claims.get(name) ?? new Map<string, Claim>();
+  #change(name: string, owner: string, said: readonly Claim[]): void {
     for (const { address } of this.#counting(name)) this.#leave(address, name);
-    change(claims);
-    if (claims.size === 0) this.#claims.delete(name);
+    const others = (this.#claims.get(name) ?? []).filter((claim) => claim.owner !== owner);
+    const claims = [...others, ...said];
+    if (claims.length === 0) this.#claims.delete(name);
     else this.#claims.set(name, claims);
     for (const { address } of this.#counting(name)) this.#enter(address, name);
     this.#dirty.add(name);
   }
 
   #leave(address: bigint, name: string): void {
-    const names = this.#names.get(address);
-    names?.delete(name);
-    if (names?.size === 0) this.#names.delete(address);
+    const others = (this.#names.get(address) ?? []).filter((other) => other !== name);
+    if (others.length === 0) this.#names.delete(address);
+    else this.#names.set(address, others);
     // Whoever claims it, too, may have it now.
-    for (const other of names ?? []) this.#dirty.add(other);
+    for (const other of others) this.#dirty.add(other);
   }
 
   #enter(address: bigint, name: string): void {
-    const names = this.#names.get(address);
-    if (names === undefined) this.#names.set(address, new Set([name]));
-    else names.add(name);
+    const names = this.#names.get(address) ?? [];
+    if (!names.includes(name)) this.#names.set(address, [...names, name]);
   }
 
-  #counting(name: string): Claim[] {
-    const all = [...(this.#claims.get(name)?.values() ?? [])];
+  #counting(name: string): readonly Claim[] {
+    const all = this.#claims.get(name) ?? [];
     const reachable = all.filter((claim) => claim.reachable);
     return reachable.length > 0 ? reachable : all;
   }

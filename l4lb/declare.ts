@@ -7,6 +7,8 @@ import type { VipProtocol } from "./service.ts";
 
 /** What one task has to do with one virtual IP. */
 export interface Membership {
+  /** `vipText` of the virtual IP. */
+  readonly id: string;
   readonly vip: Vip;
   /** Backends, of every family that the virtual IP may have. */
   readonly places: readonly Place[];
@@ -15,8 +17,8 @@ export interface Membership {
 
 /** What the labels of a task come to. */
 export interface Declared {
-  /** By `vipText`. */
-  readonly memberships: ReadonlyMap<string, Membership>;
+  /** One for each virtual IP. */
+  readonly memberships: readonly Membership[];
   /** What of its labels can't be used, in sentences that name the label. */
   readonly problems: readonly string[];
 }
@@ -38,13 +40,13 @@ export function declare(task: Task, isOwn: boolean, families: ReadonlySet<Family
     for (const label of port.vips) {
       const found = vipOf(label, protocol, task.framework.name);
       if ("problem" in found) problems.push(`VIP label ${JSON.stringify(label.slice(0, 100))} ${found.problem}`);
-      else join(memberships, { vip: found, places: fitting(places, found, families), balance });
+      else join(memberships, { id: vipText(found), vip: found, places: fitting(places, found, families), balance });
     }
   }
-  for (const { vip, places } of memberships.values()) {
-    if (places.length === 0) problems.push(`${vipText(vip)} ${missing(vip, task)}`);
+  for (const { id, vip, places } of memberships.values()) {
+    if (places.length === 0) problems.push(`${id} ${missing(vip, task)}`);
   }
-  return { memberships, problems };
+  return { memberships: [...memberships.values()], problems };
 }
 
 function vipOf(label: string, protocol: VipProtocol, framework: string): Vip | { readonly problem: string } {
@@ -54,9 +56,8 @@ function vipOf(label: string, protocol: VipProtocol, framework: string): Vip | {
 
 /** Two ports of a task may have the same virtual IP: then both are backends, balanced as the first says. */
 function join(memberships: Map<string, Membership>, more: Membership): void {
-  const key = vipText(more.vip);
-  const there = memberships.get(key);
-  memberships.set(key, there === undefined ? more : { ...there, places: [...there.places, ...more.places] });
+  const there = memberships.get(more.id);
+  memberships.set(more.id, there === undefined ? more : { ...there, places: [...there.places, ...more.places] });
 }
 
 function fitting(places: readonly Place[], { place }: Vip, families: ReadonlySet<Family>): Place[] {

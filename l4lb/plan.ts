@@ -28,6 +28,7 @@ export function withoutLosses(have: Service | undefined, want: Service | undefin
 
 /** True when a data plane has nothing to do to get from one to the other. Backends are in ascending order in both. */
 export function equalServices(a: Service, b: Service): boolean {
+  if (a === b) return true;
   return (
     serviceName(a) === serviceName(b) &&
     a.scheduler === b.scheduler &&

@@ -1,3 +1,4 @@
+import { vipText } from "./label.ts";
 import { equalServices } from "./plan.ts";
 import type { VipRow } from "./row.ts";
 import { type Service, serviceName } from "./service.ts";
@@ -12,7 +13,8 @@ export interface ServiceChange {
  *  port: one with a name goes before one without, whose address somebody chose without knowing of the name; otherwise
  *  the first by its text. */
 export class Rows {
-  readonly #rows = new Map<string, Map<string, VipRow>>();
+  /** By the service's name: the row that is the service, and those that would be. */
+  readonly #rows = new Map<string, readonly VipRow[]>();
   readonly #contested = new Set<string>();
   /** Services of which a row says that something is contradictory. */
   readonly #troubled = new Set<string>();
@@ -20,27 +22,24 @@ export class Rows {
 
   /** The row that is the service of this name. */
   get(service: string): VipRow | undefined {
-    return first(this.#rows.get(service))?.[1];
+    return this.#rows.get(service)?.[0];
   }
 
   *[Symbol.iterator](): Generator<VipRow> {
-    for (const rows of this.#rows.values()) {
-      const winner = first(rows);
-      if (winner !== undefined) yield winner[1];
-    }
+    for (const [winner] of this.#rows.values()) if (winner !== undefined) yield winner;
   }
 
   get size(): number {
     return this.#rows.size;
   }
 
-  /** `vip`: the virtual IP, by its text. */
-  put(vip: string, row: VipRow): void {
-    this.#change(serviceName(row.service), (rows) => rows.set(vip, row));
+  /** A virtual IP has one row in each family: the one before has to be dropped first. */
+  put(row: VipRow): void {
+    this.#change(row, (rows) => (rows.length === 0 ? [row] : [...rows, row].sort(inOrder)));
   }
 
-  drop(vip: string, row: VipRow): void {
-    this.#change(serviceName(row.service), (rows) => rows.delete(vip));
+  drop(row: VipRow): void {
+    this.#change(row, (rows) => rows.filter((each) => each !== row));
   }
 
   /** What became different since the last call, by the names of the services. */
@@ -66,35 +65,29 @@ export class Rows {
   /** Rows that are no services because others are, with those, in sentences. */
   *conflicts(): Generator<string> {
     for (const service of this.#contested) {
-      const rows = this.#rows.get(service);
-      const winner = first(rows)?.[0];
-      for (const vip of rows?.keys() ?? []) {
-        if (vip === winner) continue;
+      const [winner = "", ...others] = (this.#rows.get(service) ?? []).map(({ vip }) => vipText(vip));
+      for (const vip of others) {
         yield `${vip} is not served: ${winner} has the same address, protocol and port, ${service}; give it another`;
       }
     }
   }
 
-  #change(service: string, change: (rows: Map<string, VipRow>) => void): void {
-    const rows = this.#rows.get(service) ?? new Map<string, VipRow>();
-    if (!this.#changes.has(service)) this.#changes.set(service, { before: first(rows)?.[1].service, after: undefined });
-    change(rows);
-    if (rows.size === 0) this.#rows.delete(service);
+  #change(row: VipRow, change: (rows: readonly VipRow[]) => readonly VipRow[]): void {
+    const service = serviceName(row.service);
+    const before = this.#rows.get(service) ?? [];
+    if (!this.#changes.has(service)) this.#changes.set(service, { before: before[0]?.service, after: undefined });
+    const rows = change(before);
+    if (rows.length === 0) this.#rows.delete(service);
     else this.#rows.set(service, rows);
-    if (rows.size > 1) this.#contested.add(service);
+    if (rows.length > 1) this.#contested.add(service);
     else this.#contested.delete(service);
-    if ([...rows.values()].some(({ problems }) => problems.length > 0)) this.#troubled.add(service);
+    if (rows.some(({ problems }) => problems.length > 0)) this.#troubled.add(service);
     else this.#troubled.delete(service);
   }
 }
 
-function first(rows: ReadonlyMap<string, VipRow> | undefined): readonly [string, VipRow] | undefined {
-  let best: readonly [string, VipRow] | undefined;
-  for (const entry of rows ?? []) if (best === undefined || goesBefore(entry, best)) best = entry;
-  return best;
-}
-
-function goesBefore([text, { vip }]: readonly [string, VipRow], [other, best]: readonly [string, VipRow]): boolean {
-  if (vip.place.kind !== best.vip.place.kind) return vip.place.kind === "name";
-  return text < other;
+/** The order of rows that want the same service. */
+function inOrder({ vip: a }: VipRow, { vip: b }: VipRow): number {
+  if (a.place.kind !== b.place.kind) return a.place.kind === "name" ? -1 : 1;
+  return vipText(a) < vipText(b) ? -1 : 1;
 }

@@ -5,7 +5,7 @@ import type { Snapshot, ViewDelta } from "../facts/view.ts";
 import type { Family, Ip } from "../lib/address.ts";
 import type { VipPools } from "./address.ts";
 import type { Standing } from "./address-book.ts";
-import { type Declared, declare } from "./declare.ts";
+import { type Declared, declare, type Membership } from "./declare.ts";
 import { type DrainCause, Drains } from "./drain.ts";
 import { Drained } from "./drained.ts";
 import type { Vip } from "./label.ts";
@@ -47,11 +47,13 @@ interface KnownVip {
   readonly vip: Vip;
   /** Keys of tasks. */
   readonly tasks: Set<string>;
-  /** Its rows at present, by family. */
-  readonly rows: Map<Family, VipRow>;
+  /** Its rows at present, one for each family that it has. */
+  rows: readonly VipRow[];
   /** Families in which its name needs an address for it. */
-  families: ReadonlySet<Family>;
+  families: readonly Family[];
 }
+
+const FAMILIES: readonly Family[] = [4, 6];
 
 /**
  * The virtual IPs of the cluster as every node computes them from the same facts, each with the tasks that it comes
@@ -69,7 +71,7 @@ export class VipTable {
   readonly #troubled = new Set<string>();
   readonly #vips = new Map<string, KnownVip>();
   /** Virtual IPs by name, in both families. */
-  readonly #byName = new Map<string, Set<string>>();
+  readonly #byName = new Map<string, readonly string[]>();
   readonly rows = new Rows();
   /** Virtual IPs whose rows have to be made anew. */
   readonly #dirty = new Set<string>();
@@ -119,20 +121,20 @@ export class VipTable {
   }
 
   /** The virtual IPs of a name, by `vipText`. */
-  vipsOf(name: string): ReadonlySet<string> {
-    return this.#byName.get(name) ?? new Set();
+  vipsOf(name: string): readonly string[] {
+    return this.#byName.get(name) ?? [];
   }
 
   /** The rows of a virtual IP (`vipText`), whether or not another one has their service. */
-  rowsOf(vip: string): Iterable<VipRow> {
-    return this.#vips.get(vip)?.rows.values() ?? [];
+  rowsOf(vip: string): readonly VipRow[] {
+    return this.#vips.get(vip)?.rows ?? [];
   }
 
   /** Virtual IPs with tasks that run, of which no row is a service: without backends or address, or at the place of
    *  another. */
   *unserved(): Generator<{ readonly id: string; readonly vip: Vip; readonly members: readonly Member[] }> {
     for (const known of this.#vips.values()) {
-      const isServed = [...known.rows.values()].some((row) => this.rows.get(serviceName(row.service)) === row);
+      const isServed = known.rows.some((row) => this.rows.get(serviceName(row.service)) === row);
       if (!isServed) yield { id: known.id, vip: known.vip, members: [...this.#membersOf(known)] };
     }
   }
@@ -150,7 +152,7 @@ export class VipTable {
       for (const key of tasks) {
         const task = this.#tasks.get(key);
         if (task === undefined || task.lost || task.fact.owner !== node) continue;
-        if (task.memberships.get(vip)?.places.some(({ ip }) => ip.family === family)) return true;
+        if (membershipIn(vip, task)?.places.some(({ ip }) => ip.family === family)) return true;
       }
     }
     return false;
@@ -183,46 +185,48 @@ export class VipTable {
     }
     const isOwn = fact.body.agent.addresses.some((address) => this.#own.has(address));
     const declared = declare(fact.body, isOwn, this.#names.families);
-    this.#tasks.set(key, { ...declared, fact, lost });
+    const memberships = declared.memberships.map((membership) => this.#join(membership, key));
+    this.#tasks.set(key, { memberships, problems: declared.problems, fact, lost });
     if (declared.problems.length > 0) this.#troubled.add(key);
     this.#note(key, fact, now);
-    for (const [id, { vip }] of declared.memberships) this.#join(id, vip, key);
   }
 
   /** A task is gone; `stays` when it is about to come back. */
   #leave(key: string, stays = false): void {
     this.#touch(key);
     if (!stays) this.#drains.note(key, undefined, 0, 0);
-    for (const id of this.#tasks.get(key)?.memberships.keys() ?? []) this.#vips.get(id)?.tasks.delete(key);
+    for (const { id } of this.#tasks.get(key)?.memberships ?? []) this.#vips.get(id)?.tasks.delete(key);
     this.#tasks.delete(key);
     this.#troubled.delete(key);
   }
 
-  #join(id: string, vip: Vip, task: string): void {
-    const known = this.#vips.get(id) ?? this.#create(id, vip);
+  /** The membership with the virtual IP as it is known here, so that it is in memory once. */
+  #join(membership: Membership, task: string): Membership {
+    const known = this.#vips.get(membership.id) ?? this.#create(membership.id, membership.vip);
     known.tasks.add(task);
-    this.#dirty.add(id);
+    this.#dirty.add(known.id);
+    return { ...membership, id: known.id, vip: known.vip };
   }
 
   #create(id: string, vip: Vip): KnownVip {
-    const known = { id, vip, tasks: new Set<string>(), rows: new Map<Family, VipRow>(), families: new Set<Family>() };
+    const known: KnownVip = { id, vip, tasks: new Set(), rows: [], families: [] };
     this.#vips.set(id, known);
     const { place } = vip;
     if (place.kind === "ip") this.#names.take(place.ip);
-    else this.#byName.set(place.name, (this.#byName.get(place.name) ?? new Set()).add(id));
+    else this.#byName.set(place.name, [...this.vipsOf(place.name), id]);
     return known;
   }
 
   #forget({ id, vip: { place } }: KnownVip): void {
     this.#vips.delete(id);
     if (place.kind === "ip") return;
-    const ids = this.#byName.get(place.name);
-    ids?.delete(id);
-    if (ids?.size === 0) this.#byName.delete(place.name);
+    const others = this.vipsOf(place.name).filter((each) => each !== id);
+    if (others.length === 0) this.#byName.delete(place.name);
+    else this.#byName.set(place.name, others);
   }
 
   #touch(key: string): void {
-    for (const id of this.#tasks.get(key)?.memberships.keys() ?? []) this.#dirty.add(id);
+    for (const { id } of this.#tasks.get(key)?.memberships ?? []) this.#dirty.add(id);
   }
 
   /** Notes whether a task is drained, since `since` unless an operator's word is older. */
@@ -256,28 +260,34 @@ export class VipTable {
       if (known.tasks.size === 0) this.#names.free(place.ip);
       return;
     }
-    const wanted = new Set<Family>();
-    for (const key of known.tasks) {
-      for (const { ip } of this.#tasks.get(key)?.memberships.get(known.id)?.places ?? []) wanted.add(ip.family);
+    const wanted = this.#familiesOf(known);
+    for (const family of FAMILIES) {
+      const [before, after] = [known.families.includes(family), wanted.includes(family)];
+      if (after && !before) this.#names.want({ name: place.name, family });
+      else if (before && !after) this.#names.unwant({ name: place.name, family });
     }
-    for (const family of wanted.difference(known.families)) this.#names.want({ name: place.name, family });
-    for (const family of known.families.difference(wanted)) this.#names.unwant({ name: place.name, family });
     known.families = wanted;
+  }
+
+  /** Those of its backends. */
+  #familiesOf({ id, tasks }: KnownVip): readonly Family[] {
+    const found = new Set<Family>();
+    for (const key of tasks) {
+      for (const { ip } of membershipIn(id, this.#tasks.get(key))?.places ?? []) found.add(ip.family);
+    }
+    return FAMILIES.filter((family) => found.has(family));
   }
 
   #rebuild(id: string): void {
     const known = this.#vips.get(id);
     if (known === undefined) return;
     const members = [...this.#membersOf(known)];
-    for (const row of known.rows.values()) this.rows.drop(id, row);
-    known.rows.clear();
-    for (const family of [4, 6] as const) {
+    for (const row of known.rows) this.rows.drop(row);
+    known.rows = FAMILIES.flatMap((family) => {
       const ip = this.#addressOf(known.vip, family);
-      const row = ip && rowOf(known.vip, ip, members);
-      if (row === undefined) continue;
-      known.rows.set(family, row);
-      this.rows.put(id, row);
-    }
+      return (ip && rowOf(known.vip, ip, members)) ?? [];
+    });
+    for (const row of known.rows) this.rows.put(row);
     if (known.tasks.size === 0) this.#forget(known);
   }
 
@@ -289,11 +299,15 @@ export class VipTable {
   *#membersOf({ id, tasks }: KnownVip): Generator<Member> {
     for (const key of tasks) {
       const task = this.#tasks.get(key);
-      const membership = task?.memberships.get(id);
+      const membership = membershipIn(id, task);
       if (task === undefined || membership === undefined) continue;
       yield { ...membership, task: key, fact: task.fact, lost: task.lost, drain: this.#drains.of(key) };
     }
   }
+}
+
+function membershipIn(vip: string, task: Declared | undefined): Membership | undefined {
+  return task?.memberships.find(({ id }) => id === vip);
 }
 
 /** Why a task gets no new connections, the gravest first; undefined when it does. */

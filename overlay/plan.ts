@@ -117,7 +117,7 @@ function planLinks(desired: Desired, observed: Observed): LinkPlan {
 }
 
 /** The kind counts too: the alias of a container's link begins likewise when its network is called `overlay`. */
-function isOwnLink({ kind, alias }: Link): boolean {
+export function isOwnLink({ kind, alias }: Link): boolean {
   return (kind === "bridge" || kind === "vxlan") && alias?.startsWith(OWNER_ALIAS) === true;
 }
 

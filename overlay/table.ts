@@ -62,7 +62,7 @@ interface Draft {
 }
 
 /** Name of the tunnel device of a cluster: `vtep1024`, as the reference. */
-export function vtepName(cluster: Cluster): string {
+function vtepName(cluster: Cluster): string {
   return `vtep${cluster.vni}`;
 }
 

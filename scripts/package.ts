@@ -17,6 +17,12 @@ function timeOfTree(): string {
   return stdout.toString().trim() || "0";
 }
 
+/** What the documents of `docs` refer to beside each other. */
+function manualOfRooms(): string[] {
+  const rooms = "{bin,cnm-driver,dns,facts,gossip,ipam,l4lb,overlay}/**/README.md";
+  return [...new Bun.Glob(rooms).scanSync({ cwd: ROOT })].sort();
+}
+
 const { exitCode } = Bun.spawnSync(
   [
     "tar",
@@ -36,8 +42,8 @@ const { exitCode } = Bun.spawnSync(
     "LICENSE",
     "README.md",
     "docs",
-    "overlay/README.md",
-    "ipam/README.md",
+    "scripts/packages",
+    ...manualOfRooms(),
   ],
   { cwd: ROOT, stdio: ["ignore", "inherit", "inherit"] },
 );

@@ -1,4 +1,4 @@
-import { appendRecord } from "./record.ts";
+import { appendRecord, appendTold } from "./record.ts";
 
 // Runs bats files and records every test: bun scripts/run-bats.ts RECORD GREP FILE...
 // GREP is a regular expression over test names; empty for all.
@@ -6,9 +6,10 @@ import { appendRecord } from "./record.ts";
 const [record = "", grep = "", ...files] = process.argv.slice(2);
 const LINE = /^(not ok|ok) \d+ (.*?)(?: # skip ?(.*))?$/;
 
-/** The record of one line of bats' TAP output, if it tells the end of a test. */
+/** The record of one line of bats' TAP output, if it tells the end of a test or of a failure. */
 function note(line: string): void {
   const [, outcome, name = "", reason] = LINE.exec(line) ?? [];
+  if (outcome === undefined && line.startsWith("# ")) appendTold(record, line.slice(2));
   if (outcome === undefined) return;
   if (outcome === "not ok") appendRecord(record, { outcome: "failed", name });
   else if (reason === undefined) appendRecord(record, { outcome: "passed", name });

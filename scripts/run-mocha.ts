@@ -1,5 +1,7 @@
 import Mocha from "mocha";
-import { appendRecord, type TestRecord } from "./record.ts";
+import { hearLogs } from "../test/support/failure-logs.ts";
+import { failureText } from "./failure.ts";
+import { appendRecord, appendTold, type TestRecord } from "./record.ts";
 
 // Runs mocha files and records every test: bun scripts/run-mocha.ts RECORD GREP FILE...
 // GREP is a regular expression over full test names; empty for all.
@@ -19,13 +21,17 @@ class RecordingReporter extends Mocha.reporters.Spec {
   constructor(runner: Mocha.Runner, options?: Mocha.MochaOptions) {
     super(runner, options);
     runner.on(EVENT_TEST_PASS, (test) => appendRecord(record, { outcome: "passed", name: test.fullTitle() }));
-    runner.on(EVENT_TEST_FAIL, (test) => appendRecord(record, { outcome: "failed", name: test.fullTitle() }));
+    runner.on(EVENT_TEST_FAIL, (test, error) => {
+      appendRecord(record, { outcome: "failed", name: test.fullTitle(), detail: failureText(error) });
+    });
     runner.on(EVENT_TEST_PENDING, (test) => appendRecord(record, skipped(test.fullTitle())));
   }
 }
 
+hearLogs((text) => appendTold(record, text));
+
 /** For tests that say nothing of it: long enough that a busy machine makes no failures. */
-const HUNG_MS = 20_000;
+const HUNG_MS = 60_000;
 
 const mocha = new Mocha({
   timeout: HUNG_MS,

@@ -2,12 +2,14 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { bounded } from "./failure.ts";
 import { readRecords, type TestRecord } from "./record.ts";
 import { TIERS, type Tier } from "./tiers.ts";
 
-// Runs the tiers of tests one after the other, shows their output as it comes, and ends with the line
-// `N passed, N failed, N skipped` over all of them. A tier that can't run here is skipped with the reason; with CI=true
-// in the environment it has failed. Exit status: 0 when nothing failed, 1 otherwise, 2 wrong usage.
+// Runs the tiers of tests one after the other, shows their output as it comes, then tells again how each test failed,
+// and ends with the line `N passed, N failed, N skipped` over all of them. A tier that can't run here is skipped with
+// the reason; with CI=true in the environment it has failed. Exit status: 0 when nothing failed, 1 otherwise, 2 wrong
+// usage.
 
 const ROOT = join(import.meta.dir, "..");
 const STRICT = process.env["CI"] === "true";
@@ -15,6 +17,8 @@ const STRICT = process.env["CI"] === "true";
 const GRACE_SECONDS = 10;
 /** How a runner ends whose tests failed. */
 const FAILED_TESTS = "ended with status 1";
+/** Of one failure, in the list at the end. */
+const DETAIL_LINES = 160;
 
 interface Result {
   readonly tier: Tier;
@@ -111,7 +115,10 @@ function count(records: readonly TestRecord[]): string {
 function list(title: string, records: readonly TestRecord[]): void {
   if (records.length === 0) return;
   console.log(`\n${title}:`);
-  for (const { name, reason } of records) console.log(`  ${name}${reason === undefined ? "" : `: ${reason}`}`);
+  for (const { name, reason, detail } of records) {
+    console.log(`  ${name}${reason === undefined ? "" : `: ${reason}`}`);
+    if (detail !== undefined) console.log(bounded(detail, DETAIL_LINES).replaceAll(/^/gm, "    "));
+  }
 }
 
 function summarise(results: readonly Result[]): boolean {

@@ -10,7 +10,7 @@ export interface Tier {
   readonly needsRoot: boolean;
   /** Programs to find on PATH. */
   readonly programs: readonly string[];
-  /** After so many seconds the tier is ended and has failed. */
+  /** A tier that takes longer than this many seconds is ended and has failed. */
   readonly limitSeconds: number;
   /** A tier that may have no files yet. */
   readonly optional?: boolean;
@@ -24,7 +24,7 @@ export const TIERS: readonly Tier[] = [
     files: ["test/tidy/*.test.ts", "test/unit/**/*.test.ts", "test/kernel/fake*.test.ts", "test/fake-mesos/*.test.ts"],
     needsRoot: false,
     programs: ["git"],
-    limitSeconds: 300,
+    limitSeconds: 1200,
   },
   {
     name: "sim",
@@ -32,7 +32,7 @@ export const TIERS: readonly Tier[] = [
     files: ["test/sim/*.test.ts"],
     needsRoot: false,
     programs: [],
-    limitSeconds: 300,
+    limitSeconds: 1200,
   },
   {
     name: "kernel",
@@ -40,7 +40,7 @@ export const TIERS: readonly Tier[] = [
     files: ["test/kernel/!(fake)*.test.ts"],
     needsRoot: true,
     programs: ["ip", "bridge", "nft", "conntrack"],
-    limitSeconds: 600,
+    limitSeconds: 1800,
   },
   {
     name: "ipvs",
@@ -48,7 +48,7 @@ export const TIERS: readonly Tier[] = [
     files: ["test/ipvs/**/*.test.ts"],
     needsRoot: false,
     programs: [...UML_PROGRAMS, "ipvsadm", "iptables-legacy"],
-    limitSeconds: 600,
+    limitSeconds: 1800,
   },
   {
     name: "fuzz",
@@ -56,7 +56,7 @@ export const TIERS: readonly Tier[] = [
     files: ["test/fuzz/**/*.test.ts"],
     needsRoot: false,
     programs: [],
-    limitSeconds: 900,
+    limitSeconds: 1800,
   },
   {
     name: "peers",
@@ -64,7 +64,7 @@ export const TIERS: readonly Tier[] = [
     files: ["test/peers/**/*.test.ts"],
     needsRoot: true,
     programs: ["ip", "nft", "conntrack", "iptables", "podman", "containerd", "ctr", "runc", "busybox", "curl", "flock"],
-    limitSeconds: 1800,
+    limitSeconds: 3600,
   },
   {
     name: "cluster",
@@ -72,7 +72,7 @@ export const TIERS: readonly Tier[] = [
     files: ["test/cluster/**/*.test.ts"],
     needsRoot: true,
     programs: ["ip", "bridge", "nft", "ping", "curl"],
-    limitSeconds: 900,
+    limitSeconds: 3600,
     optional: true,
   },
   {
@@ -81,6 +81,6 @@ export const TIERS: readonly Tier[] = [
     files: ["test/e2e/*.bats"],
     needsRoot: false,
     programs: ["bats", "jq"],
-    limitSeconds: 600,
+    limitSeconds: 1200,
   },
 ];

@@ -29,7 +29,11 @@ export async function changeDrain(state: ApiState, body: unknown): Promise<Drain
   const key = `${state.self.id}/${target}/${id}`;
   if (drain) {
     if (!(target === "node" ? nodes : tasks).has(id))
-      throw new NetError("not-found", { tried, said: `there is no such ${target}` });
+      throw new NetError("not-found", {
+        tried,
+        said: `there is no such ${target}`,
+        remedy: `see \`dcos-net ${target} ls\``,
+      });
     return entryOf(drains.get(key) ?? state.drain(target, id));
   }
   const own = drains.get(key);
@@ -38,7 +42,12 @@ export async function changeDrain(state: ApiState, body: unknown): Promise<Drain
     return entryOf(own);
   }
   const others = [...drains.values()].filter((fact) => fact.body.target === target && fact.body.id === id);
-  if (others.length === 0) throw new NetError("not-found", { tried, said: `that ${target} is not drained` });
+  if (others.length === 0)
+    throw new NetError("not-found", {
+      tried,
+      said: `that ${target} is not drained`,
+      remedy: "see `dcos-net drain ls`",
+    });
   const owners = others.map(({ owner }) => nodes.get(owner)?.fact.body.name ?? owner).join(", ");
   const remedy = `call it off there: ${owners}`;
   throw new NetError("conflict", { tried, said: "it was asked for on another node", remedy });

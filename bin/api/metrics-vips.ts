@@ -5,7 +5,7 @@ import { countBy, counter, gauge, labelled, type Metric, type MetricSources } fr
 
 const DATAPLANES = ["nftables", "socket", "ipvs"] as const;
 const CAUSES = ["killing", "unhealthy", "drained"] as const;
-/** Virtual IPs of which connections are told, those with the most: so many series at most. */
+/** Connections are reported for this many virtual IPs, those that have the most, to bound the number of series. */
 const VIPS_TOLD = 100;
 
 /** The virtual IPs of this node; all zero where they are off. */

@@ -21,8 +21,8 @@ export interface Api {
   stop(): Promise<void>;
 }
 
-/** A connection is closed when its request's head isn't complete after so many seconds, and later when nothing moves
- *  for so long. Longer than an answer may take. */
+/** A connection is closed when its request's head isn't complete after this many seconds, and later when
+ *  nothing has moved for as long. Longer than an answer may take. */
 const IDLE_S = 60;
 /** Reading the body keeps the real bound, and says so in JSON, which the server can't. */
 const NO_BOUND = Number.MAX_SAFE_INTEGER;

@@ -10,7 +10,7 @@ import { readChoice, readQuery } from "./query.ts";
 import { Refusal } from "./refusal.ts";
 
 /** Zone of named virtual IPs in DNS. */
-export const VIP_ZONE = "l4lb.thisdcos.directory";
+const VIP_ZONE = "l4lb.thisdcos.directory";
 
 /** How a service stands in the kernel: as it should be; not there, or otherwise; refused; or not looked at yet. */
 export type KernelState = "ok" | "missing" | "differs" | "refused" | "unknown";

@@ -10,7 +10,7 @@ import { type GossipEvent, GossipNode } from "../../gossip/node.ts";
 import type { NodeState } from "../../gossip/state.ts";
 import { startTransport, type Transport } from "../../gossip/transport.ts";
 import type { Clock } from "../../lib/clock.ts";
-import { messageOf } from "../../lib/error.ts";
+import { messageOf, type NetError } from "../../lib/error.ts";
 import type { Log } from "../../lib/log.ts";
 
 export interface MemberOptions {
@@ -151,7 +151,7 @@ export class ClusterMember {
   #onEvent(event: GossipEvent): void {
     switch (event.type) {
       case "facts":
-        this.view.apply(changesFromGossip(event.owner, event.changes, (error) => this.#refused(error.message)));
+        this.#onFacts(event.owner, event.changes);
         break;
       case "member":
         this.#onMember(event.record, event.status);
@@ -165,6 +165,12 @@ export class ClusterMember {
         break;
     }
     this.#options.onChange();
+  }
+
+  #onFacts(owner: string, values: readonly GossipedValue[]): void {
+    const onRefused = (error: NetError): void => this.#refused(error.message);
+    const known = (bytes: Uint8Array) => this.publisher.writes(bytes);
+    this.view.apply(changesFromGossip(owner, values, onRefused, known));
   }
 
   #onMember({ name: id, address }: MemberRecord, status: Status): void {

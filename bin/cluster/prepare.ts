@@ -93,7 +93,8 @@ export function holdStateDir({ state_dir: dir }: Config, files: Files): FileLock
   }
 }
 
-function wishOf({ role, overlay_subnets: subnets }: Config): OverlayWish {
+/** What this node wants of the overlays, by its role unless the setting overlay_subnets says otherwise. */
+export function wishOf({ role, overlay_subnets: subnets }: Pick<Config, "role" | "overlay_subnets">): OverlayWish {
   return defaultWish(subnets === "by-role" ? role : subnets === "yes" ? "agent" : "master");
 }
 

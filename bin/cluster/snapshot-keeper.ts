@@ -6,10 +6,12 @@ import type { Files } from "../../lib/files.ts";
 import type { Log } from "../../lib/log.ts";
 import { type Loop, startLoop } from "../../lib/loop.ts";
 
-/** Least wait between two saves; a large one waits so many times as long as it took, so that saving costs a hundredth
- *  of the processor's time at most, however much changes. */
+/** Least wait between two saves, milliseconds. After a save that took long the wait is a multiple of that, so that
+ *  saving costs a hundredth of the processor's time at most, however much changes. */
 const LEAST_GAP_MS = 250;
 const GAP_PER_SAVE = 100;
+/** But a save may take long because the disk is busy: what is read of it by others is a few seconds old at most. */
+const LONGEST_PAUSE_MS = 5000;
 /** So that its age tells how long the node was away. */
 const LONGEST_GAP_MS = 300_000;
 const FIRST_RETRY_MS = 5000;
@@ -61,7 +63,7 @@ export class SnapshotKeeper {
   /** Something changed. */
   note(): void {
     const { clock } = this.#options;
-    const pauseMs = GAP_PER_SAVE * (this.#loop.status().lastDurationMs ?? 0);
+    const pauseMs = Math.min(LONGEST_PAUSE_MS, GAP_PER_SAVE * (this.#loop.status().lastDurationMs ?? 0));
     this.#asked ??= clock.schedule(pauseMs, () => {
       this.#asked = undefined;
       this.#loop.request();

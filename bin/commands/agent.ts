@@ -46,13 +46,8 @@ With a secret file the node finds the others of its cluster by gossip, through t
 with --nodes, the cluster is what the nodes file says.
 
 Logs one JSON object a line on standard output. SIGTERM and SIGINT end it and leave the kernel as it is: containers
-go on talking, and the other nodes wait for it to come back. SIGUSR1 ends it, too, and tells the others that it goes.
-SIGHUP reads nodes file, secrets and overlay configuration again; the nodes file is also read when it changes.
-
-Examples:
-  dcos-net agent --role master --secret-file /etc/dcos-net/secret
-  dcos-net agent --join 10.0.0.1 --secret-file /etc/dcos-net/secret
-  dcos-net agent --nodes nodes.json`,
+go on talking, and the other nodes wait for it to come back. SIGUSR1 does, too, and tells the others that it leaves.
+SIGHUP reads nodes file, secrets and overlay configuration again; the nodes file is also read when it changes.`,
     )
     .action((options: Options) => runAgent(app, options));
 }

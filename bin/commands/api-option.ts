@@ -31,7 +31,7 @@ export function apiMeant(app: App, { api }: ApiOptions): ApiAddress {
 }
 
 /** The API's address in `127.0.0.1:62080`, `[::1]:62080`. Throws a NetError for anything else. */
-export function parseApiAddress(text: string): ApiAddress {
+function parseApiAddress(text: string): ApiAddress {
   const [, bracketed, plain, digits] = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text) ?? [];
   const address = bracketed ?? plain ?? "";
   const port = Number(digits);

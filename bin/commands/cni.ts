@@ -4,13 +4,19 @@ import { formatPrefix, type Prefix, parsePrefix } from "../../lib/address.ts";
 import { NetError } from "../../lib/error.ts";
 import type { App } from "../app.ts";
 import { checked, many } from "../checked.ts";
-import { type InstallStep, installPlugins, OWN_PLUGINS, REFERENCE_PLUGINS, uninstallPlugins } from "../cni-install.ts";
+import {
+  DEFAULT_PLUGIN_DIR,
+  type InstallStep,
+  installPlugins,
+  OWN_PLUGINS,
+  REFERENCE_PLUGINS,
+  uninstallPlugins,
+} from "../cni-install.ts";
 import { CONSUMERS, type Consumer, sampleConfig } from "../cni-samples.ts";
 import { nearest } from "../nearest.ts";
 import { show } from "../output.ts";
 import { executable } from "../self.ts";
 
-const DEFAULT_DIR = "/opt/cni/bin";
 const DEFAULT_SUBNET = parsePrefix("10.88.7.0/24");
 
 interface InstallOptions {
@@ -25,7 +31,7 @@ export function addCni(program: Command, app: App): void {
   cni
     .command("install")
     .description("put the plugins into a directory, each name in one step")
-    .option("--dir <dir>", "where the runtime looks for plugins", DEFAULT_DIR)
+    .option("--dir <dir>", "where the runtime looks for plugins", DEFAULT_PLUGIN_DIR)
     .option("--as <names>", "also under names of reference plugins: bridge,host-local,portmap", checked(referenceNames))
     .option("--json", "print JSON")
     .addHelpText("after", "\nFiles of the same name are saved and come back with `dcos-net cni uninstall`.")
@@ -37,7 +43,7 @@ export function addCni(program: Command, app: App): void {
   cni
     .command("uninstall")
     .description("undo exactly what `cni install` did")
-    .option("--dir <dir>", "the directory", DEFAULT_DIR)
+    .option("--dir <dir>", "the directory", DEFAULT_PLUGIN_DIR)
     .option("--json", "print JSON")
     .action(({ dir, json = false }: InstallOptions) => {
       show(app.out, json, uninstallPlugins(resolve(dir)), stepLines);

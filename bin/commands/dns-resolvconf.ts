@@ -1,16 +1,14 @@
 import { resolve } from "node:path";
 import type { Command } from "commander";
-import { DnsKeeper } from "../../dns/apply.ts";
 import { parseResolvConf, renderResolvConf, upstreamsOf } from "../../dns/resolv-conf.ts";
 import { formatIp } from "../../lib/address.ts";
-import type { App } from "../app.ts";
-import { endLingering } from "../dns/handover.ts";
-import { ResolvConfFile } from "../dns/resolv-conf-file.ts";
+import { type App, EXIT } from "../app.ts";
+import { dnsRemnants } from "../cleanup/dns.ts";
+import { cleanUp, isClean, stepLines } from "../cleanup/remnant.ts";
+import { DEFAULT_RESOLV_CONF, ResolvConfFile } from "../dns/resolv-conf-file.ts";
 import { backupPath, type DnsSettings, dnsSettings } from "../dns/settings.ts";
 import { show } from "../output.ts";
 import { requireRoot } from "../self.ts";
-
-const DEFAULT_FILE = "/etc/resolv.conf";
 
 interface Options {
   readonly file?: string;
@@ -24,11 +22,11 @@ export function addDnsHost(dns: Command, app: App): void {
   dns
     .command("resolvconf")
     .description(
-      "lead this host's programs to its DNS server, or back; without an option only show what would be written",
+      "point this host's programs at its DNS server, or back; without an option only show what would be written",
     )
     .option("--apply", "write it, and keep what was there")
     .option("--restore", "bring back what was there before")
-    .option("--file <file>", `the file (setting dns_resolv_conf, or ${DEFAULT_FILE})`)
+    .option("--file <file>", `the file (setting dns_resolv_conf, or ${DEFAULT_RESOLV_CONF})`)
     .option("--json", "print JSON")
     .addHelpText(
       "after",
@@ -50,7 +48,7 @@ replaced, and comes back; any other link stays.`,
 
 function resolvConf(app: App, options: Options): void {
   const { config } = app.settings();
-  const path = resolve(options.file ?? (config.dns_resolv_conf || DEFAULT_FILE));
+  const path = resolve(options.file ?? (config.dns_resolv_conf || DEFAULT_RESOLV_CONF));
   const settings = dnsSettings(config);
   const file = new ResolvConfFile({ path, backup: backupPath(config) });
   let did = "nothing";
@@ -81,18 +79,11 @@ function wanted(file: ResolvConfFile, { addresses, listen, search }: DnsSettings
   return renderResolvConf({ servers, search, before: file.before() });
 }
 
-function remove(app: App, json: boolean): void {
+async function remove(app: App, json: boolean): Promise<void> {
   requireRoot("remove the DNS server's addresses and rules");
+  const { kernel, files } = app;
   const { config } = app.settings();
-  const { addresses, untracked } = dnsSettings(config);
-  const { dns_device: device, dns_port: port } = config;
-  const removed = [...new DnsKeeper({ kernel: app.kernel, device, addresses, untracked, port }).remove()];
-  if (endLingering(app.files, config.run_dir)) removed.push("end the process that stood in for the agent");
-  const path = config.dns_resolv_conf || DEFAULT_FILE;
-  const file = new ResolvConfFile({ path, backup: backupPath(config) });
-  if (file.isOwn()) {
-    file.restore();
-    removed.push(`restore ${path}`);
-  }
-  show(app.out, json, removed, (steps) => (steps.length === 0 ? ["nothing of ours is there"] : steps));
+  const steps = await cleanUp(dnsRemnants({ config, kernel, files }), { dryRun: false, force: false });
+  show(app.out, json, steps, stepLines);
+  if (!isClean(steps)) app.exitCode = EXIT.bad;
 }

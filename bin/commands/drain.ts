@@ -69,7 +69,7 @@ async function list(app: App, options: ApiOptions): Promise<void> {
 }
 
 /** The task with this id. Throws a NetError `not-found` when there is none, or when several frameworks have one. */
-export function taskMeant(meant: string, tasks: readonly TaskEntry[]): TaskRef {
+function taskMeant(meant: string, tasks: readonly TaskEntry[]): TaskRef {
   const found = tasks.filter(
     ({ id, framework }) => id === meant || taskKey({ frameworkId: framework.id, taskId: id }) === meant,
   );

@@ -168,6 +168,7 @@ function collect(app: App, options: GcOptions): void {
     throw new NetError("not-found", {
       tried: `find network ${options.network}`,
       said: `${dataDir} has none of that name`,
+      remedy: "see `dcos-net ipam show`",
     });
   }
   const valid = options.valid === undefined ? undefined : readValid(options.valid);

@@ -39,7 +39,7 @@ export function addTrafficCommands(lab: Command, app: App): void {
     .argument("<url>", "http://HOST[:PORT]/PATH, an IPv6 address in brackets", asUrl)
     .option("--count <number>", "how many times", numberFrom(1, 1_000_000), 1)
     .option("--timeout <seconds>", "longest time for one answer", numberFrom(1, 3600), 10)
-    .option("--wait <seconds>", "keep trying so long when the connection is refused", numberFrom(0, 3600), 0)
+    .option("--wait <seconds>", "keep trying for this long while the connection is refused", numberFrom(0, 3600), 0)
     .option("--resolver <address>", "DNS server to ask for a name, instead of the machine's", checked(asAddress))
     .option("--json", "print one line of JSON for each answer")
     .action((url: URL, options: FetchOptions) => fetchAll(app, url, options));

@@ -77,7 +77,10 @@ async function run(app: App, { ipSourceRule }: Options): Promise<void> {
 
 function readConfigFile(app: App, file: string): MesosDnsConfig {
   const bytes = app.files.read(file);
-  if (bytes === undefined) throw new NetError("not-found", { tried: `read ${file}`, said: "there is no such file" });
+  if (bytes === undefined) {
+    const remedy = "name the configuration file of Mesos-DNS with --config";
+    throw new NetError("not-found", { tried: `read ${file}`, said: "there is no such file", remedy });
+  }
   return readMesosDnsConfig(new TextDecoder().decode(bytes), file, Math.floor(Date.now() / 1000));
 }
 

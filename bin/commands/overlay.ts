@@ -36,7 +36,7 @@ export function addOverlay(program: Command, app: App): void {
     .description("networks, addresses, tunnel and MTU; exit status 1 when the kernel lacks something")
     .action((given: Options) => showOverlay(app, given));
   options(overlay.command("peers"))
-    .description("the other nodes and whether the kernel leads to them; exit status 1 when it lacks something")
+    .description("the other nodes, and whether this kernel can reach them; exit status 1 when it lacks something")
     .action((given: Options) => showPeers(app, given));
   options(overlay.command("explain"))
     .description("whose address this is, and each kernel object on the way to it; exit status 1 when one is missing")

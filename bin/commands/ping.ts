@@ -60,7 +60,7 @@ async function servicesOf(app: App, meant: string, options: Options): Promise<re
   const { hops, services } = (await askApi(apiMeant(app, options), `/v1/vips/trace?${query}`)) as VipTraceBody;
   if (services.length > 0) return services;
   const said = hops.find(({ ok }) => !ok)?.text ?? "there is no such virtual IP of tcp";
-  throw new NetError("not-found", { tried: `ping ${meant.slice(0, 100)}`, said });
+  throw new NetError("not-found", { tried: `ping ${meant.slice(0, 100)}`, said, remedy: "see `dcos-net vip ls`" });
 }
 
 function pingLine({ ip, port, result, milliseconds }: Ping): string {

@@ -19,7 +19,7 @@ export function addPreflight(program: Command, app: App): void {
 }
 
 /** What is missing and needed first, then what is missing, then what works. */
-export function resultLines(results: readonly CheckResult[]): string[] {
+function resultLines(results: readonly CheckResult[]): string[] {
   const rank = ({ works, required }: CheckResult) => (works ? 2 : required ? 0 : 1);
   return results.toSorted((a, b) => rank(a) - rank(b)).flatMap(lines);
 }

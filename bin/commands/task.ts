@@ -31,7 +31,7 @@ async function list(app: App, options: Options): Promise<void> {
 }
 
 /** A line for each task, and how many there are. */
-export function taskLines(tasks: readonly TaskEntry[]): string[] {
+function taskLines(tasks: readonly TaskEntry[]): string[] {
   const rows = tasks.map(({ id, name, framework, agent, state, health, addresses, mode, ports }) => [
     name,
     framework.name,

@@ -24,7 +24,7 @@ import { MESOS_DNS_PORT } from "./agent-mesos-dns.ts";
 import { startForwarder } from "./forwarding.ts";
 import type { Handover } from "./handover.ts";
 import { HostResolver } from "./host-resolver.ts";
-import { ResolvConfFile } from "./resolv-conf-file.ts";
+import { DEFAULT_RESOLV_CONF, ResolvConfFile } from "./resolv-conf-file.ts";
 import { backupPath, type DnsSettings, dnsSettings } from "./settings.ts";
 import { TimedForwarding } from "./timed-forwarding.ts";
 import { ZoneCounter } from "./zone-counter.ts";
@@ -40,7 +40,6 @@ const LONGEST_RETRY_MS = 30_000;
 const DNS_PORT = 53;
 /** Where masters of DC/OS have Mesos-DNS, its zone, and how many of them are asked. */
 const MESOS_DNS = { zone: "mesos", port: MESOS_DNS_PORT, most: 8 } as const;
-const RESOLV_CONF = "/etc/resolv.conf";
 
 export interface AgentDnsOptions {
   readonly config: Config;
@@ -279,7 +278,7 @@ export class AgentDns {
 function hostResolver(config: Config, { addresses, listen, search }: DnsSettings): HostResolver {
   const own: readonly Ip[] = listen.map(({ ip }) => ip);
   return new HostResolver({
-    file: new ResolvConfFile({ path: config.dns_resolv_conf || RESOLV_CONF, backup: backupPath(config) }),
+    file: new ResolvConfFile({ path: config.dns_resolv_conf || DEFAULT_RESOLV_CONF, backup: backupPath(config) }),
     isKept: config.dns_resolv_conf !== "",
     servers: addresses.length > 0 ? addresses : own,
     own,

@@ -22,12 +22,15 @@ export function agentMesosDns(config: Config, files: Files, nowSeconds: number):
   const { mesos_dns_file: path, mesos_master: masters } = config;
   if (path !== "") {
     const bytes = files.read(path);
-    if (bytes === undefined) throw new NetError("not-found", { tried: `read ${path}`, said: "there is no such file" });
+    if (bytes === undefined) {
+      const remedy = "write it, or leave the setting mesos_dns_file empty";
+      throw new NetError("not-found", { tried: `read ${path}`, said: "there is no such file", remedy });
+    }
     return readMesosDnsConfig(new TextDecoder().decode(bytes), path, nowSeconds);
   }
   if (masters === "") {
-    const said = "it isn't said where the Mesos masters are (setting mesos_master)";
-    throw new NetError("invalid", { tried: "make the names of Mesos-DNS", said });
+    const said = "it isn't known where the Mesos masters are";
+    throw new NetError("invalid", { tried: "make the names of Mesos-DNS", said, remedy: "set mesos_master" });
   }
   const place = masters.startsWith("zk://") ? { zk: masters } : { masters: hostPorts(masters) };
   const https = masters.startsWith("https:") || (masters.startsWith("zk://") && config.mesos_scheme === "https");

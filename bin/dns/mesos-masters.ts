@@ -31,7 +31,11 @@ function placeOf(zk: string, files: Files): string {
   const path = zk.slice("file://".length);
   const bytes = files.read(path);
   if (bytes !== undefined) return new TextDecoder().decode(bytes).trim();
-  throw new NetError("not-found", { tried: `read ${path}, which Zk names`, said: "there is no such file" });
+  throw new NetError("not-found", {
+    tried: `read ${path}, which Zk names`,
+    said: "there is no such file",
+    remedy: "correct Zk",
+  });
 }
 
 function fixed(masters: readonly HostPort[]): MesosMasters {

@@ -15,6 +15,8 @@ import { dirname, resolve } from "node:path";
 import { isOwnResolvConf, parseResolvConf, type ResolvConf } from "../../dns/resolv-conf.ts";
 import { messageOf, NetError } from "../../lib/error.ts";
 
+/** Where programs look for their name servers (resolv.conf(5)). */
+export const DEFAULT_RESOLV_CONF = "/etc/resolv.conf";
 /** The file of systemd-resolved with the servers behind its stub. */
 const RESOLVED_UPSTREAMS = "/run/systemd/resolve/resolv.conf";
 /** Address of that stub (systemd-resolved.service(8)). */

@@ -41,7 +41,7 @@ export function taskView({ directory, node, addresses, files, log }: TaskViewOpt
   const publisher = new Publisher({
     owner: node,
     now: () => Date.now(),
-    write: (values) => view.apply(changesFromGossip(node, values, onRefused)),
+    write: (values) => view.apply(changesFromGossip(node, values, onRefused, (bytes) => publisher.writes(bytes))),
   });
   const speaks = { agents: [node] };
   const body = { name: node, role: "agent" as const, addresses, wish: NO_WISH, versions: {}, speaks };

@@ -16,6 +16,8 @@ import { messageOf } from "../../lib/error.ts";
 import type { Log } from "../../lib/log.ts";
 import { type Loop, type LoopStatus, startLoop } from "../../lib/loop.ts";
 import { every } from "../every.ts";
+import { someOf } from "../output.ts";
+import { Carried } from "./carried.ts";
 import type { ChosenDataplane } from "./choose-dataplane.ts";
 import type { VipSettings } from "./settings.ts";
 
@@ -31,8 +33,6 @@ const GAP_PER_LOOK = 100;
 const LEAST_GAP_MS = 200;
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 4000;
-/** How old counters may be, milliseconds. */
-const COUNTERS_MS = 5000;
 const REPAIRS_KEPT = 20;
 const OBJECTS_NAMED = 20;
 
@@ -59,7 +59,7 @@ export interface VipsOptions {
   readonly log: Log;
 }
 
-/** A time at which somebody else's changes were put right. */
+/** A time at which somebody else's changes were repaired. */
 export interface VipRepair {
   /** Wall clock, milliseconds since 1970. */
   readonly at: number;
@@ -72,6 +72,7 @@ export class Vips {
   readonly keeper: VipKeeper;
   readonly metrics: VipMetrics = newVipMetrics();
   readonly #options: VipsOptions;
+  readonly #carried: Carried;
   readonly #names: PublishedNames;
   readonly #claims = new OwnClaims();
   readonly #loop: Loop;
@@ -88,10 +89,9 @@ export class Vips {
   #nextPass: Cancel | undefined;
   /** A comparison was asked for, however quiet the kernel is. */
   #isAsked = true;
-  #carried: { readonly at: number; readonly counters: readonly ServiceCounters[] } | undefined;
 
   constructor(options: VipsOptions) {
-    const { chosen, settings, node, addresses, view, clock, random } = options;
+    const { chosen, settings, node, addresses, view, clock, random, log } = options;
     this.#options = options;
     const now = (): number => clock.now();
     this.table = new VipTable({ node, addresses, pools: settings.pools, drainMs: settings.drainMs, now });
@@ -100,6 +100,7 @@ export class Vips {
       metrics: this.metrics,
       monotonic: () => clock.monotonic(),
     });
+    this.#carried = new Carried(chosen.dataplane, clock, log);
     this.#names = new PublishedNames({
       addresses: (name) => this.#addressesOf(name),
       isServed: (name, ip) => this.#isServed(name, ip),
@@ -148,23 +149,9 @@ export class Vips {
     return this.#names.has(name, ip.family);
   }
 
-  /** What services and backends have carried; nothing when the kernel can't tell. Read anew after a while only, since
-   *  it costs as much as there are services and connections. */
+  /** What services and backends have carried; at most a few seconds old. */
   carried(): readonly ServiceCounters[] {
-    const at = this.#options.clock.monotonic();
-    if (this.#carried === undefined || at - this.#carried.at > COUNTERS_MS) {
-      this.#carried = { at, counters: this.#readCounters() };
-    }
-    return this.#carried.counters;
-  }
-
-  #readCounters(): readonly ServiceCounters[] {
-    try {
-      return this.chosen.dataplane.counters();
-    } catch (error) {
-      this.#options.log.warn("counters of virtual IPs not read", { problem: messageOf(error) });
-      return [];
-    }
+    return this.#carried.counters();
   }
 
   /** Reads what the kernel has now, and puts back what services need and is missing; what is wrong with services is
@@ -252,8 +239,14 @@ export class Vips {
     this.#services.clear();
     name(this.#names.after(names));
     if (repaired.length > 0) {
-      this.#repairs = [{ at: clock.now(), objects: some(repaired) }, ...this.#repairs].slice(0, REPAIRS_KEPT);
-      log.warn("foreign change of virtual IPs repaired", { count: repaired.length, objects: some(repaired) });
+      this.#repairs = [{ at: clock.now(), objects: someOf(repaired, OBJECTS_NAMED) }, ...this.#repairs].slice(
+        0,
+        REPAIRS_KEPT,
+      );
+      log.warn("foreign change of virtual IPs repaired", {
+        count: repaired.length,
+        objects: someOf(repaired, OBJECTS_NAMED),
+      });
     }
     const error = refusalError(refused);
     if (error !== undefined) throw error;
@@ -330,7 +323,7 @@ export class Vips {
 
   /** Services of a name at one of its addresses. */
   #servicesAt(name: string, ip: Ip): string[] {
-    const rows = [...this.table.vipsOf(name)].flatMap((vip) => [...this.table.rowsOf(vip)]);
+    const rows = this.table.vipsOf(name).flatMap((vip) => this.table.rowsOf(vip));
     return rows.filter((row) => equalIp(row.service.ip, ip)).map((row) => serviceName(row.service));
   }
 }
@@ -338,9 +331,4 @@ export class Vips {
 function claimOf({ body: { name, address, since } }: VipFact) {
   const ip = parseIp(address);
   return { name, family: ip.family, address: ip, since };
-}
-
-function some(objects: readonly string[]): string[] {
-  const shown = objects.slice(0, OBJECTS_NAMED);
-  return objects.length > shown.length ? [...shown, `and ${objects.length - shown.length} more`] : shown;
 }

@@ -11,7 +11,7 @@ import { endTaskFile, removeTaskFile, writeTaskFile } from "./task-file.ts";
 const IFNAME = "eth0";
 const GRACE_MS = 2000;
 /** Time for all hosts to hear that a container is about to end. */
-const NOTICE_MS = 500;
+const NOTICE_MS = 1500;
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /** What a lab knows of a container, as JSON beside its namespace. Written before the container is made, so that
@@ -141,7 +141,11 @@ export function findProgram(command: readonly string[], layout: LabLayout): stri
   const [name = ""] = command;
   const found = Bun.which(name, { PATH: containerEnvironment(layout, "")["PATH"] ?? PATH });
   if (found !== null) return found;
-  throw new NetError("not-found", { tried: `run ${JSON.stringify(name)}`, said: "there is no such program on PATH" });
+  throw new NetError("not-found", {
+    tried: `run ${JSON.stringify(name)}`,
+    said: "it isn't on PATH",
+    remedy: "give its path",
+  });
 }
 
 /** Ends a container and gives back all that it held. Works on one that was only half made, too. One that serves virtual
@@ -163,7 +167,11 @@ async function remove({ kernel, files }: LabContext, layout: LabLayout, record: 
   const identity = netnsIdentity(place.netns);
   const inside = new Set(identity === undefined ? [] : [identity]);
   if (!(await endProcesses(() => processesIn(inside), GRACE_MS))) {
-    throw new NetError("busy", { tried: `stop container ${record.name}`, said: "its processes do not end" });
+    throw new NetError("busy", {
+      tried: `stop container ${record.name}`,
+      said: "its processes do not end",
+      remedy: "end them",
+    });
   }
   await inNamespace(kernel, node.netns, (host) => detach({ kernel: host, bin: layout.bin }, record.attachment));
   kernel.deleteNetns(place.netns);

@@ -107,10 +107,11 @@ export interface LabCluster {
   readonly zooKeeper: boolean;
 }
 
-/** Checks that so many of so many hosts can be masters. Throws a NetError `invalid`. */
+/** Checks that this many of the hosts can be masters. Throws a NetError `invalid`. */
 export function checkMasters(hosts: number, { masters, zooKeeper }: LabCluster): void {
   const tried = `make ${masters} of ${hosts} hosts masters`;
-  if (masters > hosts) throw new NetError("invalid", { tried, said: "there are not so many", remedy: "raise --nodes" });
+  if (masters > hosts)
+    throw new NetError("invalid", { tried, said: `there are only ${hosts}`, remedy: "raise --nodes" });
   if (masters === 1 || zooKeeper) return;
   throw new NetError("invalid", {
     tried,

@@ -1,7 +1,8 @@
-import { DatagramBatch, waitForDatagram } from "../../kernel/datagram.ts";
+import { DatagramBatch } from "../../kernel/datagram.ts";
+import { DatagramPoll } from "../../kernel/datagram-poll.ts";
 import { systemClock } from "../../lib/clock.ts";
 import { LARGE_BYTES, RateLimit } from "../rate.ts";
-import { CONTROL, IDLE, LOOK_MS, SOCKET_ROW, WAITING_MOST } from "./layout.ts";
+import { CONTROL, IDLE, LOOK_MS, SOCKET_ROW, SOCKETS_MOST, WAITING_MOST } from "./layout.ts";
 import { Responder } from "./responder.ts";
 
 /** What a worker is started with. */
@@ -23,71 +24,98 @@ export interface Handed {
 const BATCH = 64;
 /** Longer queries are answered by nobody: none that is meant well is. */
 const SLOT_BYTES = 2048;
+/** A worker rests when more queries than this have come at once, so that its next answers are sent together: it gains
+ *  more than the askers wait. Programs with that many questions on their way don't wait for each. */
+const CROWD = 16;
+const REST_MICROSECONDS = 20;
 
 declare const self: Worker;
 
-self.onmessage = ({ data }: MessageEvent<WorkerStart>) => serve(data);
-
-/** Answers until it is told to end. This thread does nothing else, so that waiting for datagrams may block it. */
-function serve({ memory, worker, recursion }: WorkerStart): void {
-  const control = new Int32Array(memory);
-  const responder = new Responder(memory, recursion);
-  const batch = new DatagramBatch(BATCH, SLOT_BYTES);
-  const limit = new RateLimit(crypto.getRandomValues(new Int32Array(1))[0] ?? 0);
-  while (Atomics.load(control, CONTROL.stop) === 0) {
-    const fds = socketsOf(control, worker);
-    // With one socket the same call waits and receives.
-    const alone = fds.length === 1;
-    let received = 0;
-    for (const fd of fds) received += answerBatch(fd, alone, batch, responder, limit, control, worker);
-    if (received === 0 && !alone) waitForDatagram(fds, LOOK_MS);
-  }
-  // No more come by now; those that have come are still answered.
-  for (const fd of socketsOf(control, worker)) {
-    while (answerBatch(fd, false, batch, responder, limit, control, worker) > 0);
-  }
+self.onmessage = ({ data }: MessageEvent<WorkerStart>) => {
+  new QueryWorker(data).serve();
   self.postMessage("ended");
-}
+};
 
-function socketsOf(control: Int32Array, worker: number): number[] {
-  const row = CONTROL.sockets + worker * SOCKET_ROW;
-  const count = Atomics.load(control, row);
-  return Array.from(control.subarray(row + 1, row + 1 + count));
-}
+/** Answers until it is told to end. Its thread does nothing else, so that waiting for datagrams may block it. */
+class QueryWorker {
+  readonly #control: Int32Array;
+  readonly #worker: number;
+  readonly #responder: Responder;
+  readonly #batch = new DatagramBatch(BATCH, SLOT_BYTES);
+  readonly #poll = new DatagramPoll(SOCKETS_MOST);
+  readonly #limit = new RateLimit(crypto.getRandomValues(new Int32Array(1))[0] ?? 0);
+  #mayRest = false;
 
-function answerBatch(
-  fd: number,
-  wait: boolean,
-  batch: DatagramBatch,
-  responder: Responder,
-  limit: RateLimit,
-  control: Int32Array,
-  worker: number,
-): number {
-  const received = batch.receive(fd, wait);
-  Atomics.store(control, CONTROL.workers + worker, Atomics.load(control, CONTROL.epoch));
-  for (let index = 0; index < received; index++) {
-    const at = batch.offsetOf(index);
-    const length = batch.lengthOf(index);
-    const reply = responder.respond(batch.input, at, length, batch.output, batch.offsetOf(batch.nextReply));
-    if (reply > LARGE_BYTES && !limit.allows(batch.sources, batch.sourceOffset(index), systemClock.monotonic()))
-      batch.reply(index, responder.cut(batch.output, batch.offsetOf(batch.nextReply)));
-    else if (reply > 0) batch.reply(index, reply);
-    else if (length > 0) handOver(fd, batch, index, control);
+  constructor({ memory, worker, recursion }: WorkerStart) {
+    this.#control = new Int32Array(memory);
+    this.#worker = worker;
+    this.#responder = new Responder(memory, recursion);
   }
-  Atomics.store(control, CONTROL.workers + worker, IDLE);
-  if (batch.nextReply > 0) {
-    batch.send(fd);
-    Atomics.add(control, CONTROL.answered + worker, batch.nextReply);
-  }
-  return received;
-}
 
-function handOver(fd: number, batch: DatagramBatch, index: number, control: Int32Array): void {
-  if (Atomics.load(control, CONTROL.waiting) >= WAITING_MOST) return;
-  Atomics.add(control, CONTROL.waiting, 1);
-  const at = batch.offsetOf(index);
-  const message = batch.input.slice(at, at + batch.lengthOf(index));
-  const handed: Handed = { fd, message, source: batch.source(index) };
-  self.postMessage(handed);
+  serve(): void {
+    const { fds } = this.#poll;
+    while (Atomics.load(this.#control, CONTROL.stop) === 0) {
+      this.#takeSockets();
+      // With one socket the same call waits and receives.
+      if (fds.length === 1) this.#answerBatch(fds[0] ?? -1, true);
+      else if (this.#poll.wait(LOOK_MS)) this.#answerReady();
+      if (this.#mayRest) this.#poll.rest(REST_MICROSECONDS);
+      this.#mayRest = false;
+    }
+    // No more come by now; those that have come are still answered.
+    this.#takeSockets();
+    for (const fd of fds) while (this.#answerBatch(fd, false) > 0);
+  }
+
+  /** Sockets are added, and stay for as long as there are workers. */
+  #takeSockets(): void {
+    const row = CONTROL.sockets + this.#worker * SOCKET_ROW;
+    const count = Atomics.load(this.#control, row);
+    while (this.#poll.fds.length < count) this.#poll.add(this.#control[row + 1 + this.#poll.fds.length] ?? -1);
+  }
+
+  #answerReady(): void {
+    const { fds } = this.#poll;
+    for (let index = 0; index < fds.length; index++)
+      if (this.#poll.hasSome(index)) this.#answerBatch(fds[index] ?? -1, false);
+  }
+
+  /** Gives how many queries came. */
+  #answerBatch(fd: number, wait: boolean): number {
+    const batch = this.#batch;
+    const received = batch.receive(fd, wait);
+    Atomics.store(this.#control, CONTROL.workers + this.#worker, Atomics.load(this.#control, CONTROL.epoch));
+    for (let index = 0; index < received; index++) {
+      const reply = this.#respond(index);
+      if (reply > 0) batch.reply(index, reply);
+      else if (batch.lengthOf(index) > 0) this.#handOver(fd, index);
+    }
+    Atomics.store(this.#control, CONTROL.workers + this.#worker, IDLE);
+    if (batch.nextReply > 0) {
+      const messages = batch.send(fd);
+      // A full batch means that more are there; and nothing is gained where each answer is for somebody else.
+      if (received > CROWD && received < BATCH && messages * 1.25 <= received) this.#mayRest = true;
+      Atomics.add(this.#control, CONTROL.answered + this.#worker, batch.nextReply);
+    }
+    return received;
+  }
+
+  /** Bytes of the reply, which is in the slot of the next one; 0 when the main thread must answer. */
+  #respond(index: number): number {
+    const { input, output, sources, nextReply } = this.#batch;
+    const out = this.#batch.offsetOf(nextReply);
+    const reply = this.#responder.respond(input, this.#batch.offsetOf(index), this.#batch.lengthOf(index), output, out);
+    if (reply <= LARGE_BYTES) return reply;
+    const allowed = this.#limit.allows(sources, this.#batch.sourceOffset(index), systemClock.monotonic());
+    return allowed ? reply : this.#responder.cut(output, out);
+  }
+
+  #handOver(fd: number, index: number): void {
+    if (Atomics.load(this.#control, CONTROL.waiting) >= WAITING_MOST) return;
+    Atomics.add(this.#control, CONTROL.waiting, 1);
+    const at = this.#batch.offsetOf(index);
+    const message = this.#batch.input.slice(at, at + this.#batch.lengthOf(index));
+    const handed: Handed = { fd, message, source: this.#batch.source(index) };
+    self.postMessage(handed);
+  }
 }

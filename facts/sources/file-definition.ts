@@ -1,6 +1,7 @@
 import { LIMIT } from "../limit.ts";
 import { integer, ipText, list, maybe, object, oneOf, type Parser, ShapeError, text, textSet } from "../shape.ts";
 import type {
+  Framework,
   Health,
   NetworkMode,
   PortBalance,
@@ -86,7 +87,8 @@ const file = object<FileDefinition>({ framework: maybe(label), tasks: list(task,
 /** The tasks that the content of a file defines, as facts/README.md says. `stem` is the file's name without its ending:
  *  tasks without an id of their own are `<stem>.<position>`. Throws a ShapeError that names the place. */
 export function tasksOf(content: unknown, stem: string, agent: LocalAgent): Task[] {
-  const { framework = "file", tasks } = file(content, "");
+  const { framework: name = "file", tasks } = file(content, "");
+  const framework = { id: localFrameworkId("file", agent, name), name };
   const ids = new Set<string>();
   return tasks.map((definition, index) => {
     const at = `tasks[${index}]`;
@@ -97,13 +99,13 @@ export function tasksOf(content: unknown, stem: string, agent: LocalAgent): Task
   });
 }
 
-function taskOf(definition: TaskDefinition, id: string, framework: string, agent: LocalAgent, at: string): Task {
+function taskOf(definition: TaskDefinition, id: string, framework: Framework, agent: LocalAgent, at: string): Task {
   const mode = definition.mode ?? modeOf(definition);
   const addresses = mode === "host" ? hostAddresses(definition, agent, at) : (definition.addresses ?? []);
   const ports = (definition.ports ?? []).map((entry, index) => portOf(entry, mode, `${at}.ports[${index}]`));
   return {
     id,
-    framework: { id: localFrameworkId("file", agent, framework), name: framework },
+    framework,
     name: definition.name,
     discovery: { visibility: "cluster", ports: publishedPorts(ports) },
     agent,

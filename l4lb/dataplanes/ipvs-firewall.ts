@@ -4,9 +4,10 @@ import { type Family, formatIp, type Ip, parseIp } from "../../lib/address.ts";
 import { NetError } from "../../lib/error.ts";
 import { LINKS_SET, MASQUERADE_RULES } from "./masquerade.ts";
 
-/** Our table of nftables rules. */
-const TABLE = "inet dcos_l4lb_ipvs";
-const NAME = ["inet", "dcos_l4lb_ipvs"] as const;
+/** Our table of nftables rules, of family inet; whatever is in it is ours. */
+export const IPVS_TABLE = "dcos_l4lb_ipvs";
+const TABLE = `inet ${IPVS_TABLE}`;
+const NAME = ["inet", IPVS_TABLE] as const;
 const SET = { 4: "vips4", 6: "vips6" } as const;
 /** All sets, and their definitions. */
 const SETS: Readonly<Record<string, string>> = {

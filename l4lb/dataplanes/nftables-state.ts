@@ -31,7 +31,7 @@ export class NftablesState {
   /** What was found of others, by owner: elements of some service that don't fit together. */
   readonly damaged = new Map<string, Placed[]>();
   /** Owners of each address. */
-  readonly #owners = new Map<string, Set<string>>();
+  readonly #owners = new Map<string, readonly string[]>();
   /** Addresses in the sets of addresses. */
   readonly addresses = new Set<string>();
   /** Addresses with a route. */
@@ -69,19 +69,22 @@ export class NftablesState {
     this.damaged.delete(owner);
     this.whole.delete(owner);
     this.#leads.delete(owner);
-    this.#owners.get(addressKey(ip))?.delete(owner);
-    if (!this.isOwned(ip)) this.#owners.delete(addressKey(ip));
+    const key = addressKey(ip);
+    const others = (this.#owners.get(key) ?? []).filter((each) => each !== owner);
+    if (others.length === 0) this.#owners.delete(key);
+    else this.#owners.set(key, others);
   }
 
   isOwned(ip: Ip): boolean {
-    return (this.#owners.get(addressKey(ip))?.size ?? 0) > 0;
+    return this.#owners.has(addressKey(ip));
   }
 
-  /** Takes in what was found of one owner. */
-  found(owner: string, family: Family, placed: Placed[]): void {
-    const service = serviceOf(family, placed);
-    const held = service && heldBy(service, placed);
-    if (held !== undefined && isExactly(elementsOf(held), placed)) this.#hold(owner, held);
+  /** Takes in what was found of one owner. `expected`: what it was before, which is kept when it is so still. */
+  found(owner: string, family: Family, placed: Placed[], expected: Held | undefined): void {
+    const isExpected = expected !== undefined && isExactly(elementsOf(expected), placed);
+    const service = isExpected ? expected.service : serviceOf(family, placed);
+    const held = isExpected ? expected : service && heldBy(service, placed);
+    if (held !== undefined && (isExpected || isExactly(elementsOf(held), placed))) this.#hold(owner, held);
     else this.damaged.set(owner, placed);
     const key = service ?? nameOf(placed);
     if (key !== undefined) this.#own(owner, key.ip);
@@ -95,9 +98,8 @@ export class NftablesState {
 
   #own(owner: string, ip: Ip): void {
     const key = addressKey(ip);
-    const owners = this.#owners.get(key);
-    if (owners === undefined) this.#owners.set(key, new Set([owner]));
-    else owners.add(owner);
+    const owners = this.#owners.get(key) ?? [];
+    if (!owners.includes(owner)) this.#owners.set(key, [...owners, owner]);
   }
 
   /** A service's key begins with its address. */
@@ -107,8 +109,8 @@ export class NftablesState {
   }
 }
 
-/** Reads all sets of the table, and the routes. A table that is missing has nothing. */
-export function readState(kernel: Kernel): NftablesState {
+/** Reads all sets of the table, and the routes. A table that is missing has nothing. `before`: what was known last. */
+export function readState(kernel: Kernel, before: NftablesState | undefined): NftablesState {
   const state = new NftablesState();
   for (const ip of readVipRoutes(kernel)) state.routes.add(addressKey(ip));
   const outline = kernel.nftables.outline("inet", L4LB_TABLE);
@@ -118,7 +120,7 @@ export function readState(kernel: Kernel): NftablesState {
     for (const { key } of elements(`vips${family}`)) state.addresses.add(key);
     const sets = [...state.sets].filter((set) => growthOf(set)?.family === family);
     const found = grouped(family, [`services${family}`, `backends${family}`, ...sets], elements);
-    for (const [owner, placed] of found) state.found(owner, family, placed);
+    for (const [owner, placed] of found) state.found(owner, family, placed, before?.held(owner));
   }
   return state;
 }

@@ -158,7 +158,7 @@ class NftablesDataplane implements Dataplane {
   #readAll(): NftablesState {
     this.#knownAt = this.#others.epoch();
     this.#lookAtRoutes();
-    const state = readState(this.kernel);
+    const state = readState(this.kernel, this.#state);
     this.#state = state;
     this.#areRoutesDoubtful = false;
     const since = this.clock.monotonic();

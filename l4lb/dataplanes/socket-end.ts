@@ -3,55 +3,61 @@ import { everyNetns, netnsCookie } from "../../kernel/netns-list.ts";
 import { type ConnectedSocket, SocketDiag } from "../../kernel/socket-diag.ts";
 import { hasErrno } from "../../lib/error.ts";
 import type { ServiceKey } from "../service.ts";
-import { MapDump } from "./socket-dump.ts";
+import { type Connection, connectionsIn } from "./socket-connections.ts";
 import type { SocketMaps } from "./socket-foundation.ts";
-import { CONNECTION_VALUE, ENDPOINT_BYTES, endpointAt, numberKey, PAIR_BYTES } from "./socket-layout.ts";
+import { ENDPOINT_BYTES } from "./socket-layout.ts";
 
 /** A connected socket whose backend is none any more. */
-interface Bereft {
-  readonly cookie: bigint;
-  readonly netns: bigint;
+interface Bereft extends Connection {
   readonly backend: ServiceKey;
 }
 
-/** Ends connections to backends that are no longer members of their service, for the services that `concerns` accepts,
- *  by their key in hexadecimal digits. `missed`: the sockets that an earlier call
- *  didn't find; one that is not found a second time isn't connected any more, or is out of reach, and is forgotten.
- *  Throws what the kernel says; one that can't end connections (without CONFIG_INET_DIAG_DESTROY) leaves them as they
- *  are. */
-export function endBereft(maps: SocketMaps, missed: Set<bigint>, concerns: (service: string) => boolean): void {
-  const left = new Map(bereftIn(maps, concerns).map((socket) => [socket.cookie, socket]));
-  if (left.size > 0) {
-    for (const cookie of endAll([...left.values()])) {
-      maps.connections.delete(numberKey(cookie));
-      left.delete(cookie);
-    }
-  }
-  for (const cookie of left.keys()) if (missed.has(cookie)) maps.connections.delete(numberKey(cookie));
-  const again = [...left.keys()].filter((cookie) => !missed.has(cookie));
-  missed.clear();
-  for (const cookie of again) missed.add(cookie);
-}
+/** Ends connections to backends that are no longer members of their service. */
+export class ConnectionEnder {
+  /** Sockets that need no more, with the pair that they were noted with: those that were ended, and those that were
+   *  not found twice, which aren't connected any more, or out of reach. Their connections are in the maps until
+   *  they are closed: the place of one may be another's before we could free it. */
+  #settled = new Map<bigint, string>();
+  #missed: ReadonlySet<bigint> = new Set();
 
-function bereftIn(maps: SocketMaps, concerns: (service: string) => boolean): Bereft[] {
-  const connections = new MapDump(maps.connections);
-  const known = new Map<string, boolean>();
-  const bereft: Bereft[] = [];
-  for (let place = 0; place < connections.count; place++) {
-    const offset = place * CONNECTION_VALUE.bytes;
-    const pair = connections.valueDigits(place, PAIR_BYTES);
-    let stays = known.get(pair);
-    if (stays === undefined) {
-      stays = !concerns(pair.slice(0, 2 * ENDPOINT_BYTES)) || maps.members.get(Uint8Array.fromHex(pair)) !== undefined;
-      known.set(pair, stays);
-    }
-    const backend = endpointAt(connections.values, offset + ENDPOINT_BYTES);
-    if (stays || backend === undefined) continue;
-    const cookie = connections.keys.getBigUint64(place * 8, true);
-    const netns = connections.values.getBigUint64(offset + CONNECTION_VALUE.netns, true);
-    bereft.push({ cookie, netns, backend });
+  /** True when there are some that were not found, and are looked for once more. */
+  get isLooking(): boolean {
+    return this.#missed.size > 0;
   }
-  return bereft;
+
+  /** Ends those of the services that `concerns` accepts, by their key in hexadecimal digits. Throws what the kernel
+   *  says; one that can't end connections (without CONFIG_INET_DIAG_DESTROY) leaves them as they are. */
+  end(maps: SocketMaps, concerns: (service: string) => boolean): void {
+    const bereft = this.#bereft(maps, concerns);
+    const found = new Set(bereft.length > 0 ? endAll(bereft) : []);
+    const missed = new Set<bigint>();
+    for (const { cookie, pair } of bereft) {
+      if (found.has(cookie) || this.#missed.has(cookie)) this.#settled.set(cookie, pair);
+      else missed.add(cookie);
+    }
+    this.#missed = missed;
+  }
+
+  /** Those that are not settled. What is settled and not as it was any more is forgotten. */
+  #bereft(maps: SocketMaps, concerns: (service: string) => boolean): Bereft[] {
+    const known = new Map<string, boolean>();
+    const isMember = (pair: string): boolean => {
+      const is = known.get(pair) ?? maps.members.get(Uint8Array.fromHex(pair)) !== undefined;
+      known.set(pair, is);
+      return is;
+    };
+    const bereft: Bereft[] = [];
+    const settled = new Map<bigint, string>();
+    for (const { cookie, pair, netns, backend } of connectionsIn(maps)) {
+      if (this.#settled.get(cookie) === pair) {
+        if (!isMember(pair)) settled.set(cookie, pair);
+      } else if (backend !== undefined && concerns(pair.slice(0, 2 * ENDPOINT_BYTES)) && !isMember(pair)) {
+        bereft.push({ cookie, pair, netns, backend });
+      }
+    }
+    this.#settled = settled;
+    return bereft;
+  }
 }
 
 /** The cookies of the sockets that were found, in whichever namespace. */

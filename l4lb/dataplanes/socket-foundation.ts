@@ -250,15 +250,15 @@ function descriptorsOf(maps: SocketMaps): MapDescriptors {
   return Object.fromEntries(Object.entries(maps).map(([name, map]) => [name, map.descriptor])) as MapDescriptors;
 }
 
-/** Whether programs choose the error of a refused call: the form to try first, and the one for older kernels. */
+/** Whether the kernel is recent: the form to try first, and the one for older kernels. */
 const FORMS = [true, false] as const;
 
 function loadKnown(hook: CgroupHook, maps: MapDescriptors): number {
   let refusal: unknown;
-  for (const setsError of FORMS) {
-    const instructions = socketProgram(hook, { maps, setsError });
+  for (const isRecent of FORMS) {
+    const instructions = socketProgram(hook, { maps, isRecent });
     try {
-      return loadProgram({ name: nameOf(hook, setsError), hook, instructions });
+      return loadProgram({ name: nameOf(hook, isRecent), hook, instructions });
     } catch (error) {
       refusal ??= error;
     }
@@ -269,7 +269,7 @@ function loadKnown(hook: CgroupHook, maps: MapDescriptors): number {
 const NO_MAPS = Object.fromEntries(MAP_NAMES.map((name) => [name, 0])) as MapDescriptors;
 
 /** Programs with other instructions have another name. */
-function nameOf(hook: CgroupHook, setsError: boolean): string {
-  const instructions = socketProgram(hook, { maps: NO_MAPS, setsError });
+function nameOf(hook: CgroupHook, isRecent: boolean): string {
+  const instructions = socketProgram(hook, { maps: NO_MAPS, isRecent });
   return `vip_${Bun.hash.crc32(instructions).toString(16).padStart(8, "0")}`;
 }

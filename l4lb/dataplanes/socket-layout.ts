@@ -6,7 +6,7 @@ import type { Backend, Scheduler, ServiceKey, VipProtocol } from "../service.ts"
 /** The bytes that the programs in the kernel and we share. Numbers are little-endian but for ports and addresses, which
  *  are as in packets. A change of any of them takes another number here, which the names of maps hold: maps of
  *  another layout are not taken over. */
-const LAYOUT = 1;
+const LAYOUT = 2;
 
 /** An address with port and protocol: sixteen bytes (IPv4 as ::ffff:a.b.c.d), port, protocol, zero. */
 export const ENDPOINT_BYTES = 20;
@@ -39,8 +39,8 @@ export const SERVICE_VALUE = { version: 0, choices: 8, backends: 12, scheduler: 
 /** A version is the first of a service's value, of a slot's key and all of a table's key. */
 export const VERSION_BYTES = 8;
 
-/** Schedulers by number. Up to `rr` the programs choose at random, from `sh` on by the client: as `sh` does also for `mh`
- *  without table, which comes last. */
+/** Schedulers by number. Up to `rr` the programs choose at random, from `sh` on by the client: as `sh` does also for
+ *  `mh` without table, which comes last. */
 const SCHEDULERS: readonly Scheduler[] = ["wlc", "rr", "sh", "mh", "mh"];
 export const SCHEDULER_SH = 2;
 export const SCHEDULER_MH = 3;
@@ -71,8 +71,14 @@ export function hasTable({ scheduler, choices }: Pick<ServiceValue, "scheduler" 
 /** The weight of a member, and the connections that the programs have counted here, by affinity. */
 export const MEMBER_VALUE = { weight: 0, total: 8, bytes: 16 } as const;
 
-/** Of a socket: its pair, then the cookie of its network namespace. */
+/** Of a connected socket: its pair, then the cookie of its network namespace. */
 export const CONNECTION_VALUE = { pair: 0, netns: PAIR_BYTES, bytes: PAIR_BYTES + 8 } as const;
+
+/** A place for the connection of one socket: its cookie, which is zero as long as the rest isn't whole. */
+export const PLACE_VALUE = { cookie: 0, connection: 8, bytes: 8 + CONNECTION_VALUE.bytes } as const;
+/** A socket's place is given by so many lower bits of its cookie. Cookies are given in order, so a socket's number in
+ *  `held` is beside that of the socket before it, which the processor still has at hand. */
+export const PLACES = 2 ** 14;
 
 /** An endpoint, four zeros, and the cookie of a socket or of a network namespace. */
 export const OWNED_KEY = { endpoint: 0, cookie: 24, bytes: 32 } as const;
@@ -82,7 +88,7 @@ export const REMEMBERED_VALUE = { endpoint: 0, time: 24, bytes: 32 } as const;
 /** How much the maps can hold. Memory is taken as elements come, but for those that make room by themselves. */
 const SERVICES_MAX = 65_536;
 const BACKENDS_MAX = 262_144;
-const CONNECTIONS_MAX = 65_536;
+const CROWDED_MAX = 65_536;
 const REMEMBERED_MAX = 32_768;
 
 /** Names of the maps, which are those of their pins too. */
@@ -94,7 +100,9 @@ export type MapName = keyof typeof MAPS;
  *  - `slots` by version and number
  *  - `tables` by version: for the scheduler `mh`
  *  - `members` by pair: who is not in here is no backend any more
- *  - `connections` by socket cookie: connected sockets, TCP and UDP
+ *  - `held` by place: how many connections are noted in the following two. Who raises it from zero has the place
+ *  - `connections` by place: a connected socket, TCP or UDP
+ *  - `crowded` by socket cookie: those that found their place taken
  *  - `flows` by service and socket cookie: the backend of an unconnected UDP socket
  *  - `replies` by backend and socket cookie: the service that answers of this backend seem to come from
  *  - `affinities` by service and namespace cookie: the backend of a client */
@@ -105,7 +113,9 @@ export const MAPS = {
   slots: map("slots", "hash", SLOT_KEY.bytes, SLOT_VALUE.bytes, BACKENDS_MAX),
   tables: map("tables", "hash", VERSION_BYTES, MH_BYTES, SERVICES_MAX),
   members: map("members", "hash", PAIR_BYTES, MEMBER_VALUE.bytes, BACKENDS_MAX),
-  connections: map("connections", "hash", 8, CONNECTION_VALUE.bytes, CONNECTIONS_MAX),
+  held: map("held", "array", 4, 8, PLACES),
+  connections: map("connections", "array", 4, PLACE_VALUE.bytes, PLACES),
+  crowded: map("crowded", "hash", 8, CONNECTION_VALUE.bytes, CROWDED_MAX),
   flows: map("flows", "lru-hash", OWNED_KEY.bytes, REMEMBERED_VALUE.bytes, REMEMBERED_MAX),
   replies: map("replies", "lru-hash", OWNED_KEY.bytes, REMEMBERED_VALUE.bytes, REMEMBERED_MAX),
   affinities: map("affinities", "lru-hash", OWNED_KEY.bytes, REMEMBERED_VALUE.bytes, REMEMBERED_MAX),

@@ -11,12 +11,17 @@ const USER_IP6 = 8;
 const USER_PORT = 24;
 
 const BPF_ANY = 0;
+const BPF_NOEXIST = 1;
 /** ::ffff: before an IPv4 address, as the third of four words. */
 const MAPPED = 0xffff0000 | 0;
 
 /** Steps that several programs take. r6 is the context in all of them. */
 export class ProgramWriter extends BpfAssembler {
-  constructor(private readonly maps: MapDescriptors) {
+  /** `isRecent`: as in ProgramOptions. */
+  constructor(
+    private readonly maps: MapDescriptors,
+    readonly isRecent: boolean,
+  ) {
     super();
   }
 
@@ -30,9 +35,10 @@ export class ProgramWriter extends BpfAssembler {
     return this.arguments(name, key).call("map_lookup_elem");
   }
 
-  update(name: MapName, key: number, value: number): this {
+  /** r0 = 0, or a negative errno. `onlyNew`: an element that is there is left as it is. */
+  update(name: MapName, key: number, value: number, onlyNew = false): this {
     this.arguments(name, key).move("r3", "r10").compute("add", "r3", value);
-    return this.move("r4", BPF_ANY).call("map_update_elem");
+    return this.move("r4", onlyNew ? BPF_NOEXIST : BPF_ANY).call("map_update_elem");
   }
 
   remove(name: MapName, key: number): this {
@@ -44,10 +50,13 @@ export class ProgramWriter extends BpfAssembler {
     return this.move("r1", "r6").call("get_socket_cookie").store(8, "r10", offset, "r0");
   }
 
-  /** The four bytes at offsets 0, 4, … below `bytes`, from `from` + `source` to `to` + `target`. r1 is lost. */
+  /** The `bytes` (a multiple of four) from `from` + `source` on to `to` + `target`. r1 is lost. */
   copy(to: Register, target: number, from: Register, source: number, bytes: number): this {
-    for (let offset = 0; offset < bytes; offset += 4) {
-      this.load(4, "r1", from, source + offset).store(4, to, target + offset, "r1");
+    for (let done = 0; done < bytes; ) {
+      const isWide = bytes - done >= 8 && (target + done) % 8 === 0 && (source + done) % 8 === 0;
+      const width = isWide ? 8 : 4;
+      this.load(width, "r1", from, source + done).store(width, to, target + done, "r1");
+      done += width;
     }
     return this;
   }

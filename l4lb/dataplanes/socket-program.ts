@@ -16,13 +16,15 @@ import {
   SLOT_KEY,
   SLOT_VALUE,
 } from "./socket-layout.ts";
+import { findConnection, forgetConnection, noteConnection } from "./socket-program-record.ts";
 import { type MapDescriptors, ProgramWriter } from "./socket-program-writer.ts";
 
 /** What a program is made for. */
 export interface ProgramOptions {
   readonly maps: MapDescriptors;
-  /** The kernel lets programs choose the error of a refused call (Linux 5.18); without, it is EPERM. */
-  readonly setsError: boolean;
+  /** The kernel is Linux 5.18 or later: programs can choose the error of a refused call, which is EPERM otherwise, and
+   *  compare and swap (5.12), without which all connections are in `crowded`. */
+  readonly isRecent: boolean;
 }
 
 /** struct bpf_sock_addr (linux/bpf.h). */
@@ -39,6 +41,7 @@ const REMEMBERED = -112;
 const REPLY = -144;
 const SLOT = -160;
 const COOKIE = -168;
+const RECORD = { cookie: COOKIE, connection: PAIR, scratch: COOKIE - 24 } as const;
 
 const ALLOW = 1;
 const REFUSE = 0;
@@ -49,11 +52,11 @@ const NS_PER_SECOND = 1_000_000_000;
 
 /** The program for a hook. */
 export function socketProgram(hook: CgroupHook, options: ProgramOptions): Uint8Array {
-  const writer = new ProgramWriter(options.maps);
+  const writer = new ProgramWriter(options.maps, options.isRecent);
   if (hook === "release") return releaseProgram(writer);
   const family = hook.endsWith("4") ? 4 : 6;
-  if (hook === "connect4" || hook === "connect6") return choiceProgram(writer, family, "connect", options.setsError);
-  if (hook === "sendmsg4" || hook === "sendmsg6") return choiceProgram(writer, family, "sendmsg", options.setsError);
+  if (hook === "connect4" || hook === "connect6") return choiceProgram(writer, family, "connect");
+  if (hook === "sendmsg4" || hook === "sendmsg6") return choiceProgram(writer, family, "sendmsg");
   return hook === "recvmsg4" || hook === "recvmsg6" ? replyProgram(writer, family) : peerProgram(writer, family);
 }
 
@@ -63,11 +66,10 @@ export function socketProgram(hook: CgroupHook, options: ProgramOptions): Uint8A
  *  is decided is noted in the maps first; then the service is looked at again, and when it is another version by now,
  *  all is decided anew. So whoever changes a service and then looks through `connections` finds everybody who has gone
  *  by the old version. */
-function choiceProgram(writer: ProgramWriter, family: Family, call: "connect" | "sendmsg", setsError: boolean) {
+function choiceProgram(writer: ProgramWriter, family: Family, call: "connect" | "sendmsg"): Uint8Array {
   destination(writer, family);
   writer.socketCookie(COOKIE);
   writer.move("r1", "r6").call("get_netns_cookie").store(8, "r10", NETNS, "r0");
-  writer.copy("r10", OWNED, "r10", PAIR, ENDPOINT_BYTES).zeros(OWNED + ENDPOINT_BYTES, 4);
   writer.move("r9", TRIES);
   writer.label("again").lookUp("services", PAIR).jumpIf("r0", "==", 0, "no service");
   writer
@@ -77,15 +79,17 @@ function choiceProgram(writer: ProgramWriter, family: Family, call: "connect" | 
   if (call === "sendmsg") keepFlow(writer);
   keepAffinity(writer);
   choose(writer);
-  remember(writer, call);
+  rememberAffinity(writer);
+  if (call === "connect") rememberConnection(writer);
+  else rememberFlow(writer);
   writer.lookUp("services", PAIR).jumpIf("r0", "==", 0, "undo");
   writer.load(8, "r1", "r0", SERVICE_VALUE.version).load(8, "r2", "r10", SLOT + SLOT_KEY.version);
   writer.jumpIf("r1", "==", "r2", "count");
   writer.label("changed").compute("sub", "r9", 1).jumpIf("r9", "!=", 0, "again");
   writer.label("undo");
-  if (call === "connect") writer.remove("connections", COOKIE);
+  if (call === "connect") forgetConnection(writer, RECORD);
   writer.label("refuse");
-  if (setsError) writer.move("r1", -ECONNREFUSED).call("set_retval");
+  if (writer.isRecent) writer.move("r1", -ECONNREFUSED).call("set_retval");
   writer.finishWith(REFUSE);
   writer.label("count").move("r1", 1).atomicAdd("r8", 0, "r1");
   writer.label("rewrite").rewrite(family, "r10", BACKEND);
@@ -115,22 +119,22 @@ function noService(writer: ProgramWriter, call: "connect" | "sendmsg"): void {
 
 /** An unconnected UDP socket goes on with the backend that it has for the service, as long as that is one. */
 function keepFlow(writer: ProgramWriter): void {
-  writer.load(8, "r1", "r10", COOKIE).store(8, "r10", OWNED + OWNED_KEY.cookie, "r1");
+  ownedBy(writer, COOKIE);
   writer.lookUp("flows", OWNED).jumpIf("r0", "==", 0, "no flow");
   writer.copy("r10", BACKEND, "r0", REMEMBERED_VALUE.endpoint, ENDPOINT_BYTES);
   writer.lookUp("members", PAIR).jumpIf("r0", "==", 0, "no flow");
   replyKey(writer);
   writer.lookUp("replies", REPLY).jumpIf("r0", "!=", 0, "rewrite");
   // Its entry had to make room for others.
-  writer.copy("r10", REMEMBERED, "r10", PAIR, ENDPOINT_BYTES).zeros(REMEMBERED + ENDPOINT_BYTES, 12);
-  writer.update("replies", REPLY, REMEMBERED).jump("rewrite");
+  rememberReply(writer);
+  writer.jump("rewrite");
   writer.label("no flow");
 }
 
 /** A client that came lately goes to where it was, as long as that is a backend with weight. */
 function keepAffinity(writer: ProgramWriter): void {
   writer.load(4, "r1", "r7", SERVICE_VALUE.affinity).jumpIf("r1", "==", 0, "choose");
-  writer.load(8, "r1", "r10", NETNS).store(8, "r10", OWNED + OWNED_KEY.cookie, "r1");
+  ownedBy(writer, NETNS);
   writer.lookUp("affinities", OWNED).jumpIf("r0", "==", 0, "choose");
   writer.move("r8", "r0").call("ktime_get_ns").load(8, "r1", "r8", REMEMBERED_VALUE.time).compute("sub", "r0", "r1");
   writer.load(4, "r1", "r7", SERVICE_VALUE.affinity).compute("mul", "r1", NS_PER_SECOND);
@@ -171,23 +175,48 @@ function choose(writer: ProgramWriter): void {
   writer.label("chosen");
 }
 
-/** Notes the choice for what comes later: the client's next connection, answers, the end of the backend. */
-function remember(writer: ProgramWriter, call: "connect" | "sendmsg"): void {
-  writer.copy("r10", REMEMBERED, "r10", BACKEND, ENDPOINT_BYTES).zeros(REMEMBERED + ENDPOINT_BYTES, 12);
+/** OWNED = the service with a cookie on the stack. */
+function ownedBy(writer: ProgramWriter, cookie: number): void {
+  writer.copy("r10", OWNED, "r10", PAIR, ENDPOINT_BYTES).zeros(OWNED + ENDPOINT_BYTES, 4);
+  writer.load(8, "r1", "r10", cookie).store(8, "r10", OWNED + OWNED_KEY.cookie, "r1");
+}
+
+/** Notes the choice for the client's next connection. */
+function rememberAffinity(writer: ProgramWriter): void {
   writer.load(4, "r1", "r7", SERVICE_VALUE.affinity).jumpIf("r1", "==", 0, "no affinity");
-  writer.load(8, "r1", "r10", NETNS).store(8, "r10", OWNED + OWNED_KEY.cookie, "r1");
+  ownedBy(writer, NETNS);
+  remembered(writer, BACKEND);
   writer.call("ktime_get_ns").store(8, "r10", REMEMBERED + REMEMBERED_VALUE.time, "r0");
   writer.update("affinities", OWNED, REMEMBERED).label("no affinity");
-  if (call === "connect") {
-    writer.update("connections", COOKIE, PAIR);
-    writer.load(1, "r1", "r10", PAIR + PROTOCOL_AT).jumpIf("r1", "!=", PROTOCOL.udp, "remembered");
-  } else {
-    writer.load(8, "r1", "r10", COOKIE).store(8, "r10", OWNED + OWNED_KEY.cookie, "r1");
-    writer.update("flows", OWNED, REMEMBERED);
-  }
+}
+
+/** REMEMBERED = an endpoint on the stack, without a time. */
+function remembered(writer: ProgramWriter, endpoint: number): void {
+  writer.copy("r10", REMEMBERED, "r10", endpoint, ENDPOINT_BYTES).zeros(REMEMBERED + ENDPOINT_BYTES, 12);
+}
+
+/** Notes the choice for what an unconnected UDP socket sends next, and for its answers. */
+function rememberFlow(writer: ProgramWriter): void {
+  ownedBy(writer, COOKIE);
+  remembered(writer, BACKEND);
+  writer.update("flows", OWNED, REMEMBERED);
   replyKey(writer);
-  writer.copy("r10", REMEMBERED, "r10", PAIR, ENDPOINT_BYTES);
-  writer.update("replies", REPLY, REMEMBERED).label("remembered");
+  rememberReply(writer);
+}
+
+/** Notes the choice for the end of the backend, for who asks for the peer, and, of a UDP socket, for its answers. */
+function rememberConnection(writer: ProgramWriter): void {
+  noteConnection(writer, RECORD);
+  writer.load(1, "r1", "r10", PAIR + PROTOCOL_AT).jumpIf("r1", "!=", PROTOCOL.udp, "remembered");
+  replyKey(writer);
+  rememberReply(writer);
+  writer.label("remembered");
+}
+
+/** The service, for the answers that REPLY says. */
+function rememberReply(writer: ProgramWriter): void {
+  remembered(writer, PAIR);
+  writer.update("replies", REPLY, REMEMBERED);
 }
 
 function replyKey(writer: ProgramWriter): void {
@@ -210,7 +239,7 @@ function replyProgram(writer: ProgramWriter, family: Family): Uint8Array {
 /** getpeername: who connected to a service is told that it is there. The socket may have another peer by now. */
 function peerProgram(writer: ProgramWriter, family: Family): Uint8Array {
   writer.move("r6", "r1").endpoint(family, PAIR).socketCookie(COOKIE);
-  writer.lookUp("connections", COOKIE).jumpIf("r0", "==", 0, "allow");
+  findConnection(writer, RECORD);
   for (let offset = 0; offset < 16; offset += 4) {
     writer.load(4, "r1", "r10", PAIR + offset).load(4, "r2", "r0", ENDPOINT_BYTES + offset);
     writer.jumpIf("r1", "!=", "r2", "allow");
@@ -222,7 +251,7 @@ function peerProgram(writer: ProgramWriter, family: Family): Uint8Array {
 
 /** A socket is closed: it has no connection any more. */
 function releaseProgram(writer: ProgramWriter): Uint8Array {
-  writer.move("r6", "r1").socketCookie(COOKIE).lookUp("connections", COOKIE).jumpIf("r0", "==", 0, "allow");
-  writer.remove("connections", COOKIE);
+  writer.move("r6", "r1").socketCookie(COOKIE);
+  forgetConnection(writer, RECORD);
   return writer.label("allow").finishWith(ALLOW).finish();
 }

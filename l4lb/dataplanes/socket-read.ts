@@ -2,6 +2,7 @@ import { compareIp } from "../../lib/address.ts";
 import type { BackendCounters, ServiceCounters } from "../dataplane.ts";
 import { type Backend, compareBackends, type Service } from "../service.ts";
 import { maglevTable, type NewSlot, slotsOf } from "./socket-choice.ts";
+import { connectionsIn } from "./socket-connections.ts";
 import { MapDump, pairName, slotPlaces } from "./socket-dump.ts";
 import type { SocketMaps } from "./socket-foundation.ts";
 import {
@@ -10,7 +11,6 @@ import {
   hasTable,
   MEMBER_VALUE,
   numberKey,
-  PAIR_BYTES,
   SERVICE_VALUE,
   type ServiceValue,
   SLOT_VALUE,
@@ -120,11 +120,7 @@ function totalAt({ values }: MapDump, place: number | undefined): bigint {
 }
 
 function activeByPair(maps: SocketMaps): ReadonlyMap<string, number> {
-  const connections = new MapDump(maps.connections);
   const active = new Map<string, number>();
-  for (let place = 0; place < connections.count; place++) {
-    const pair = connections.valueDigits(place, PAIR_BYTES);
-    active.set(pair, (active.get(pair) ?? 0) + 1);
-  }
+  for (const { pair } of connectionsIn(maps)) active.set(pair, (active.get(pair) ?? 0) + 1);
   return active;
 }

@@ -1,7 +1,7 @@
 import { NetError } from "../../lib/error.ts";
 import type { Change, Dataplane, Foundation, ServiceCounters } from "../dataplane.ts";
 import type { Service } from "../service.ts";
-import { endBereft } from "./socket-end.ts";
+import { ConnectionEnder } from "./socket-end.ts";
 import { fingerprint } from "./socket-fingerprint.ts";
 import { SocketFoundation, type SocketPlaces } from "./socket-foundation.ts";
 import { serviceKey } from "./socket-layout.ts";
@@ -18,7 +18,7 @@ export function openSocketDataplane(places: SocketPlaces): Dataplane {
 
 class SocketDataplane implements Dataplane {
   readonly kind = "socket";
-  readonly #missed = new Set<bigint>();
+  readonly #ender = new ConnectionEnder();
   #broken: ReadonlySet<string> = new Set();
   /** The fingerprint of what was read last; undefined when we have changed it since. */
   #read: bigint | undefined;
@@ -31,7 +31,7 @@ class SocketDataplane implements Dataplane {
     if (maps === undefined) return { made };
     const { repaired, broken } = sweep(maps, this.#broken);
     this.#broken = broken;
-    endBereft(maps, this.#missed, (service) => !broken.has(service));
+    this.#ender.end(maps, (service) => !broken.has(service));
     return { made: [...made, ...repaired] };
   }
 
@@ -45,7 +45,7 @@ class SocketDataplane implements Dataplane {
   isQuiet(): boolean {
     const maps = this.foundation.maps();
     if (maps === undefined || this.#read === undefined) return false;
-    if (this.#broken.size > 0 || this.#missed.size > 0 || !this.foundation.stands()) return false;
+    if (this.#broken.size > 0 || this.#ender.isLooking || !this.foundation.stands()) return false;
     return fingerprint(maps) === this.#read;
   }
 
@@ -57,7 +57,7 @@ class SocketDataplane implements Dataplane {
     if (bereft.length === 0) return outcome;
     const concerned = new Set(bereft.map((index) => keyOf(changes[index])));
     try {
-      endBereft(maps, this.#missed, (service) => concerned.has(service));
+      this.#ender.end(maps, (service) => concerned.has(service));
     } catch (error) {
       if (!(error instanceof NetError)) throw error;
       for (const index of bereft) outcome[index] ??= error;

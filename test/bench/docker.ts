@@ -1,3 +1,4 @@
+import { DOCKER as ENGINE } from "../support/docker-engines.ts";
 import { DockerNode, IMAGE } from "../support/docker-node.ts";
 import { type Benchmark, type Compared, summarise } from "./measurement.ts";
 import { paired } from "./paired.ts";
@@ -18,7 +19,7 @@ export const DOCKER: Benchmark = {
     return missing.length === 0 ? undefined : `not installed: ${missing.join(", ")}`;
   },
   run: async (runs) => {
-    const node = await DockerNode.start();
+    const node = await DockerNode.start({ engine: ENGINE });
     try {
       await node.until("the networks are there", async () => (await node.docker("network", "ls")).includes("closed"));
       await node.docker("network", "create", "plain");

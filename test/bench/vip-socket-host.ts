@@ -11,6 +11,7 @@ import { inCgroup } from "../support/in-cgroup.ts";
 import { openSocketPlace, type SocketPlace, testCgroups } from "../support/socket-place.ts";
 import { serve, timeOf } from "./host.ts";
 import { linesOf } from "./lines.ts";
+import { programCost } from "./program-cost.ts";
 import { gigabitsOf, type Start } from "./stream.ts";
 
 /** `direct` is a client that no program sees, `beside` one whose connections aren't for a virtual IP, `through` one
@@ -21,13 +22,15 @@ export type How = "direct" | "beside" | "through";
 export type Request =
   | { readonly do: "talk"; readonly what: "connects" | "requests"; readonly how: How }
   | { readonly do: "stream"; readonly how: How }
+  | { readonly do: "cost"; readonly how: "beside" | "through" }
   | { readonly do: "sync" | "memory" | "close" }
   | { readonly do: "change"; readonly services: "few" | "many" };
 
 const MANY = 10_000;
 const FEW = 10;
 const CHANGES = 100;
-const COUNT = { connects: 1000, requests: 2000 } as const;
+/** Few at a time: what else the machine does changes from one tenth of a second to the next. */
+const COUNT = { connects: 250, requests: 500 } as const;
 const VIP = "11.255.0.1";
 const LOOPBACK = "127.0.0.1";
 const STREAM_PORT = 5201;
@@ -122,6 +125,11 @@ await serve<Request, number>(async (request) => {
       return (await talk(request)) / 1000;
     case "stream":
       return stream(request.how);
+    case "cost": {
+      const { how } = request;
+      const connects = () => talk({ do: "talk", what: "connects", how });
+      return programCost(many.place, ["connect4", "release"], COUNT.connects, connects);
+    }
     case "sync": {
       const node = nodeWith([]);
       try {

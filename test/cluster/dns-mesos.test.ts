@@ -1,14 +1,14 @@
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import { ClusterLab } from "../support/cluster-lab.ts";
-import { becomes, describeLab, eventually, sweepLabs } from "../support/lab.ts";
+import { printsLogsOfFailures } from "../support/failure-logs.ts";
+import { becomes, describeLab, eventually, SOON_MS, sweepLabs, TEST_LIMIT_MS } from "../support/lab.ts";
 
 const STATE_SERVER = fileURLToPath(new URL("../support/mesos-state-server.ts", import.meta.url));
 const MASTER = "10.77.0.1:5050";
-const FOLLOW_LIMIT_MS = 10_000;
 
 describeLab("the names of Mesos-DNS, made by the master of three hosts", function () {
-  this.timeout(60_000);
+  this.timeout(TEST_LIMIT_MS);
   const cluster = new ClusterLab();
   const { labs } = cluster;
   let master: Bun.Subprocess | undefined;
@@ -23,6 +23,7 @@ describeLab("the names of Mesos-DNS, made by the master of three hosts", functio
     await cluster.start(1);
     await labs.ok("lab", "run", "--node", "2", "--name", "client", "--", "sleep", "1h");
   });
+  printsLogsOfFailures(() => labs.logs());
   after(async () => {
     master?.kill();
     await labs.clear();
@@ -36,7 +37,7 @@ describeLab("the names of Mesos-DNS, made by the master of three hosts", functio
 
   it("are answered by the master itself, on its own addresses and where Mesos-DNS is, under both zones", async () => {
     const ask = () => onMaster("@198.51.100.1", "nginx.marathon.mesos");
-    await becomes(FOLLOW_LIMIT_MS, ask, "10.1.1.1\n");
+    await becomes(SOON_MS, ask, "10.1.1.1\n");
     expect(await onMaster("@10.77.0.1", "-p", "61053", "nginx.*.marathon.mesos")).to.equal("10.1.1.1\n");
     expect(await onMaster("@198.51.100.1", "nginx.marathon.mesos.thisdcos.directory")).to.equal("10.1.1.1\n");
     expect(await onMaster("@198.51.100.1", "_nginx._tcp.marathon.mesos", "SRV")).to.match(/^0 1 31000 nginx-\w+-s1\./);
@@ -44,7 +45,7 @@ describeLab("the names of Mesos-DNS, made by the master of three hosts", functio
   });
 
   it("are had from the master by containers on other hosts, with all that belongs to the answer", async () => {
-    await becomes(FOLLOW_LIMIT_MS, () => short("nginx.marathon.mesos"), "10.1.1.1\n");
+    await becomes(SOON_MS, () => short("nginx.marathon.mesos"), "10.1.1.1\n");
     expect(await dig("nothing.marathon.mesos"))
       .to.match(/status: NXDOMAIN/)
       .and.to.match(/SOA\s+ns1\.mesos/);
@@ -68,7 +69,7 @@ describeLab("the names of Mesos-DNS, made by the master of three hosts", functio
     expect(await dig("ready.spartan")).to.match(/status: NOERROR/);
     await cluster.start(1);
     await eventually(
-      FOLLOW_LIMIT_MS,
+      SOON_MS,
       () => dig("other.marathon.mesos"),
       (text) => text.includes("NXDOMAIN"),
     );

@@ -3,10 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import { ClusterLab } from "../support/cluster-lab.ts";
-import { becomes, describeLab, eventually, sweepLabs } from "../support/lab.ts";
+import { printsLogsOfFailures } from "../support/failure-logs.ts";
+import { becomes, describeLab, eventually, SOON_MS, sweepLabs, TEST_LIMIT_MS } from "../support/lab.ts";
 
 const ZONE = "lab.containerip.dcos.thisdcos.directory";
-const FOLLOW_LIMIT_MS = 5000;
 /** Instances of one name in the test of large answers. */
 const INSTANCES = 5000;
 
@@ -67,7 +67,7 @@ Promise.all([
 `;
 
 describeLab("resolvers of others in a container", function () {
-  this.timeout(60_000);
+  this.timeout(TEST_LIMIT_MS);
   const cluster = new ClusterLab();
   const { labs } = cluster;
   let directory = "";
@@ -94,9 +94,10 @@ describeLab("resolvers of others in a container", function () {
         ports: [{ name: "http", container: 8080 }],
       },
     ]);
-    await becomes(FOLLOW_LIMIT_MS, () => dig("+short", `web.${ZONE}`), `${v4}\n`);
-    await becomes(FOLLOW_LIMIT_MS, () => dig("+short", `shop.${ZONE}`), "9.0.77.1\n");
+    await becomes(SOON_MS, () => dig("+short", `web.${ZONE}`), `${v4}\n`);
+    await becomes(SOON_MS, () => dig("+short", `shop.${ZONE}`), "9.0.77.1\n");
   });
+  printsLogsOfFailures(() => labs.logs());
   after(async () => {
     await labs.clear();
     rmSync(directory, { recursive: true, force: true });
@@ -246,7 +247,7 @@ describeLab("resolvers of others in a container", function () {
     expect((await resolving("getent", "ahostsv4", `many.${ZONE}`)).split("\n").length).to.be.greaterThan(4000);
     define("many", []);
     await eventually(
-      FOLLOW_LIMIT_MS,
+      SOON_MS,
       () => short("+tcp"),
       (text) => text === "",
     );
@@ -254,7 +255,7 @@ describeLab("resolvers of others in a container", function () {
 });
 
 describeLab("a host's resolv.conf", function () {
-  this.timeout(60_000);
+  this.timeout(TEST_LIMIT_MS);
   const cluster = new ClusterLab();
   const { labs } = cluster;
   const FOREIGN = "nameserver 10.77.0.99\nsearch corp.example\n";
@@ -269,6 +270,7 @@ describeLab("a host's resolv.conf", function () {
     await cluster.signal(1, "SIGTERM");
     await cluster.start(1);
   });
+  printsLogsOfFailures(() => labs.logs());
   after(() => labs.clear());
 
   const read = async () => readFileSync(file, "utf8");
@@ -283,16 +285,16 @@ options timeout:1 attempts:3
   const ownText = async () => (await read()).replace(/^#.*\n/, "");
 
   it("leads to the agent's addresses as soon as these are served, and those it named before are asked for the rest", async () => {
-    await becomes(FOLLOW_LIMIT_MS, ownText, OWN);
+    await becomes(SOON_MS, ownText, OWN);
     expect(await command("dns", "zones")).to.include("10.77.0.99:53");
     expect(await command("dns", "query", "www.example.org")).to.include("10.77.0.99:53");
   });
 
   it("is written anew after another program has, which is then the one that says who is asked", async () => {
     writeFileSync(file, "nameserver 10.77.0.88\nnameserver 198.51.100.1\n");
-    await becomes(FOLLOW_LIMIT_MS, ownText, OWN.replace(" corp.example", ""));
+    await becomes(SOON_MS, ownText, OWN.replace(" corp.example", ""));
     await eventually(
-      FOLLOW_LIMIT_MS,
+      SOON_MS,
       () => command("dns", "zones"),
       (text) => text.includes("10.77.0.88:53"),
     );
@@ -302,7 +304,7 @@ options timeout:1 attempts:3
   it("is as it was after the agent was stopped and what it made was removed", async () => {
     await cluster.signal(1, "SIGTERM");
     expect(await ownText()).to.equal(OWN.replace(" corp.example", ""));
-    expect(await command("dns", "remove")).to.include(`restore ${file}`);
+    expect(await command("dns", "remove")).to.include(`removed: our ${file}\n`);
     expect(await read()).to.equal("nameserver 10.77.0.88\nnameserver 198.51.100.1\n");
     expect(await command("dns", "remove")).to.equal("nothing of ours is there\n");
     await cluster.start(1);

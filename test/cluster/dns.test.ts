@@ -2,16 +2,15 @@ import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import { NOTRACK_TABLE } from "../../dns/notrack.ts";
 import { ClusterLab } from "../support/cluster-lab.ts";
-import { becomes, describeLab, eventually, sweepLabs } from "../support/lab.ts";
+import { printsLogsOfFailures } from "../support/failure-logs.ts";
+import { becomes, describeLab, eventually, SOON_MS, sweepLabs, TEST_LIMIT_MS } from "../support/lab.ts";
 
 const DIRECTORY = "thisdcos.directory";
 const LOAD = fileURLToPath(new URL("../support/dns-load.ts", import.meta.url));
 const TCP_LOAD = fileURLToPath(new URL("../support/dns-load-tcp.ts", import.meta.url));
-/** In which a name must follow what happened anywhere in the cluster, milliseconds. */
-const FOLLOW_LIMIT_MS = 5000;
 
 describeLab("names in a cluster of three hosts", function () {
-  this.timeout(60_000);
+  this.timeout(TEST_LIMIT_MS);
   const cluster = new ClusterLab();
   const { labs } = cluster;
 
@@ -22,6 +21,7 @@ describeLab("names in a cluster of three hosts", function () {
     await labs.ok("lab", "run", "--node", "1", "--name", "web", "--", "sleep", "1h");
     await labs.ok("lab", "run", "--node", "2", "--name", "client", "--", "sleep", "1h");
   });
+  printsLogsOfFailures(() => labs.logs());
   after(() => labs.clear());
 
   const digIn = (container: string, server: string, ...query: string[]) =>
@@ -32,7 +32,7 @@ describeLab("names in a cluster of three hosts", function () {
 
   it("are resolved in a container, on each of the addresses, over UDP and TCP", async () => {
     const v4 = await cluster.addressOf("web");
-    await becomes(FOLLOW_LIMIT_MS, () => lookUp("client", web), `${v4}\n`);
+    await becomes(SOON_MS, () => lookUp("client", web), `${v4}\n`);
     for (const server of ["198.51.100.1", "198.51.100.2", "198.51.100.3", "fd01:d::c633:6401"]) {
       for (const how of ["+nocookie", "+notcp", "+tcp"]) {
         expect(await digIn("client", server, how, web), `${server} ${how}`).to.equal(`${v4}\n`);
@@ -75,11 +75,11 @@ describeLab("names in a cluster of three hosts", function () {
       await labs.ok("lab", "run", "--node", node, "--name", name, "--task", "many", "--", "sleep", "1h");
     const lines = async () => (await lookUp("client", many)).trim().split("\n").sort();
     const addresses = [await cluster.addressOf("many-a"), await cluster.addressOf("many-b")];
-    await eventually(FOLLOW_LIMIT_MS, lines, (found) => found.join() === [...addresses].sort().join());
+    await eventually(SOON_MS, lines, (found) => found.join() === [...addresses].sort().join());
     await labs.ok("lab", "stop", "--name", "many-a");
-    await eventually(FOLLOW_LIMIT_MS, lines, (found) => found.join() === addresses[1]);
+    await eventually(SOON_MS, lines, (found) => found.join() === addresses[1]);
     await labs.ok("lab", "stop", "--name", "many-b");
-    await eventually(FOLLOW_LIMIT_MS, lines, (found) => found.join() === "");
+    await eventually(SOON_MS, lines, (found) => found.join() === "");
   });
 
   it("are answered without an entry in connection tracking, which other packets of the container get", async () => {
@@ -100,12 +100,12 @@ describeLab("names in a cluster of three hosts", function () {
     it(`come back after somebody has deleted ${object}`, async () => {
       await cluster.onHost(2, "sh", "-c", damage);
       await eventually(
-        FOLLOW_LIMIT_MS,
+        SOON_MS,
         () => cluster.onHost(2, "nft", "list", "tables"),
         (tables) => tables.includes(NOTRACK_TABLE),
       );
       for (const server of ["198.51.100.2", "fd01:d::c633:6401"])
-        await becomes(FOLLOW_LIMIT_MS, () => lookUp("client", `thisnode.${DIRECTORY}`, "A", server), "10.77.0.2\n");
+        await becomes(SOON_MS, () => lookUp("client", `thisnode.${DIRECTORY}`, "A", server), "10.77.0.2\n");
     });
   }
 
@@ -114,7 +114,7 @@ describeLab("names in a cluster of three hosts", function () {
     expect(await lookUp("client", web)).to.equal(`${await cluster.addressOf("web")}\n`);
     await cluster.signal(2, "SIGKILL");
     await cluster.start(2);
-    await becomes(FOLLOW_LIMIT_MS, () => lookUp("client", web), `${await cluster.addressOf("web")}\n`);
+    await becomes(SOON_MS, () => lookUp("client", web), `${await cluster.addressOf("web")}\n`);
     await cluster.start(1);
     await cluster.agree([1, 2, 3], 3);
   });

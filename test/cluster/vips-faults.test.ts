@@ -1,7 +1,8 @@
 import { expect } from "chai";
 import { firstAddress } from "../../l4lb/address.ts";
 import { parseIp } from "../../lib/address.ts";
-import { becomes, describeLab, eventually, sweepLabs } from "../support/lab.ts";
+import { printsLogsOfFailures } from "../support/failure-logs.ts";
+import { becomes, describeLab, eventually, SOON_MS, sweepLabs, TEST_LIMIT_MS } from "../support/lab.ts";
 import { VIP_SUFFIX, type VipContainer, VipLab } from "../support/vip-lab.ts";
 import { expectServed } from "../support/vip-load-judge.ts";
 
@@ -10,19 +11,17 @@ const POOL = { min: parseIp("11.8.0.0"), max: parseIp("11.8.0.7") };
 const TCP = { address: "11.9.0.1", port: 80 } as const;
 const UDP = { address: "11.9.0.1", port: 53, localPort: 5300 } as const;
 const TCP_SERVICE = "tcp 11.9.0.1:80";
+const UDP_SERVICE = "udp 11.9.0.1:53";
 const VIPS = { tcp: ["11.9.0.1:80"], udp: ["11.9.0.1:53"] } as const;
 const EVERY_MS = 10;
-/** In which a backend leaves all kernels when gossip has called its node dead, milliseconds. */
-const LEAVE_LIMIT_MS = 1000;
-const REPAIR_LIMIT_MS = 5000;
-/** For what has no promised time, milliseconds. */
-const CHANGE_LIMIT_MS = 10_000;
+/** In which datagrams to a backend that the kernel's tables don't have any more go to another one, milliseconds. */
+const MOVE_MS = 500;
 const HIDE_MS = 3000;
 const TOGGLES = 12;
 const TOGGLE_MS = 400;
 
 describeLab("virtual IPs in a cluster of three hosts", function () {
-  this.timeout(60_000);
+  this.timeout(TEST_LIMIT_MS);
   const lab = new VipLab();
   const { cluster } = lab;
   let containers: Record<"a" | "b" | "c" | "client", VipContainer>;
@@ -37,9 +36,9 @@ describeLab("virtual IPs in a cluster of three hosts", function () {
       client: await lab.container("client", 2),
     };
   });
+  printsLogsOfFailures(() => cluster.labs.logs());
   after(() => lab.clear());
-  afterEach(async function () {
-    if (this.currentTest?.state === "failed") console.error(lab.hosts.map((host) => cluster.log(host)).join("\n"));
+  afterEach(async () => {
     for (const container of Object.values(containers)) lab.withdraw(container);
     for (const host of lab.hosts) await lab.has(host, TCP_SERVICE, undefined);
   });
@@ -50,10 +49,10 @@ describeLab("virtual IPs in a cluster of three hosts", function () {
     for (const host of hosts) await lab.has(host, service, weights(...backends));
   };
 
-  it("whatever somebody deletes is back within 5 s and named in the status; what isn't ours stays", async () => {
+  it("whatever somebody deletes is put back and named in the status; what isn't ours stays", async () => {
     const { a, b, c } = containers;
     for (const each of [a, b, c]) lab.declare(each, { vips: VIPS });
-    await has(lab.hosts, TCP_SERVICE, [a, b, c]);
+    for (const service of [TCP_SERVICE, UDP_SERVICE]) await has(lab.hosts, service, [a, b, c]);
     for (const host of lab.hosts) await cluster.onHost(host, "sh", "-ec", FOREIGN);
     const foreign = await cluster.onHost(1, "sh", "-ec", LOOK_FOREIGN);
     for (const round of DAMAGES) {
@@ -66,7 +65,7 @@ describeLab("virtual IPs in a cluster of three hosts", function () {
   it("a restarted agent takes nothing away before it knows all, and then what went meanwhile", async () => {
     const { a, b, c } = containers;
     for (const each of [a, b, c]) lab.declare(each, { vips: VIPS });
-    await has([2], TCP_SERVICE, [a, b, c]);
+    for (const service of [TCP_SERVICE, UDP_SERVICE]) await has([2], service, [a, b, c]);
     const before = lab.inKernel(2);
     await cluster.signal(2, "SIGKILL");
     cluster.forgetView(2);
@@ -84,7 +83,7 @@ describeLab("virtual IPs in a cluster of three hosts", function () {
     await lab.agree();
   });
 
-  it("the backends of a killed node leave within a second of its verdict; its last ones stay, and are shown", async () => {
+  it("the backends of a killed node leave when gossip has called it dead; its last ones stay, and are shown", async () => {
     const { a, b, c, client } = containers;
     for (const each of [a, b]) lab.declare(each, { vips: VIPS });
     lab.declare(c, { vips: { ...VIPS, tcp: [...VIPS.tcp, "11.9.0.3:80"] } });
@@ -94,14 +93,14 @@ describeLab("virtual IPs in a cluster of three hosts", function () {
     const killedAt = Date.now();
     await Promise.all([cluster.plug(3, false), cluster.signal(3, "SIGKILL")]);
     await eventually(
-      CHANGE_LIMIT_MS,
+      SOON_MS,
       () => lab.status(2),
       ({ cluster: known }) => known?.unreachable === 1,
     );
-    const verdictAt = Date.now();
-    await lab.has(2, TCP_SERVICE, weights(a, b), { limitMs: LEAVE_LIMIT_MS });
-    await Bun.sleep(LEAVE_LIMIT_MS + 500);
-    expectServed(await load.end(), [{ at: killedAt }], EVERY_MS, verdictAt + LEAVE_LIMIT_MS - killedAt);
+    await has([2], TCP_SERVICE, [a, b]);
+    const until = Date.now() + MOVE_MS;
+    await Bun.sleep(2 * MOVE_MS);
+    expectServed(await load.end(), [{ at: killedAt, until }]);
 
     await has([1, 2], "tcp 11.9.0.3:80", [c]);
     const shown = await lab.vip(2, "11.9.0.3");
@@ -145,7 +144,13 @@ describeLab("virtual IPs in a cluster of three hosts", function () {
     const whole = await agreed([first, second, third, fourth]);
     expect(whole.slice(0, 3), "who was first keeps it").to.deep.equal([...standing, taken]);
     expect(new Set(whole).size).to.equal(4);
-    for (const host of lab.hosts) expect((await lab.status(host)).vips?.problems).to.deep.equal([]);
+    for (const host of lab.hosts) {
+      await eventually(
+        SOON_MS,
+        () => lab.status(host),
+        ({ vips }) => vips?.problems.length === 0,
+      );
+    }
   });
 
   it("whenever a name is in DNS its address is served, while virtual IPs come and go", async () => {
@@ -169,14 +174,14 @@ describeLab("virtual IPs in a cluster of three hosts", function () {
     const before = await look(host);
     const { repairs: count = 0 } = (await lab.status(host)).vips ?? {};
     await cluster.onHost(host, "sh", "-ec", command);
-    await becomes(REPAIR_LIMIT_MS, () => look(host), before);
+    await becomes(SOON_MS, () => look(host), before);
     await eventually(
-      CHANGE_LIMIT_MS,
+      SOON_MS,
       () => lab.status(host),
       ({ vips }) => (vips?.repairs ?? 0) > count,
     );
-    const status = await cluster.labs.ok("--config", cluster.path(host, "config.json"), "status");
-    expect(status).to.match(new RegExp(`repaired .*${named}`));
+    const said = () => cluster.labs.ok("--config", cluster.path(host, "config.json"), "status");
+    await eventually(SOON_MS, said, (text) => new RegExp(`repaired .*${named}`).test(text));
     const peer = containers.client.node === host ? containers.client.peer : undefined;
     if (peer !== undefined) expect(Object.values(await peer.ask(TCP, 3))).to.not.include("refused");
   }
@@ -190,7 +195,7 @@ describeLab("virtual IPs in a cluster of three hosts", function () {
   /** The addresses of names, once these hosts all say the same. */
   async function agreedOn(labels: readonly string[], hosts: readonly number[]): Promise<(string | undefined)[]> {
     const ask = () => Promise.all(hosts.map((host) => Promise.all(labels.map((label) => lab.addressOf(host, label)))));
-    const answers = await eventually(CHANGE_LIMIT_MS, ask, (all) => {
+    const answers = await eventually(SOON_MS, ask, (all) => {
       return all.every((answer) => !answer.includes(undefined) && Bun.deepEquals(answer, all[0]));
     });
     return answers[0] ?? [];

@@ -43,7 +43,7 @@ export class Collector implements SourceSink {
 }
 
 /** Waits for the condition, looking at it every few milliseconds of real time; throws when it stays false too long. */
-export async function until(condition: () => boolean, what: string, longestMs = 15_000): Promise<void> {
+export async function until(condition: () => boolean, what: string, longestMs = 30_000): Promise<void> {
   const end = performance.now() + longestMs;
   while (!condition()) {
     if (performance.now() > end) throw new Error(`waited ${longestMs} ms in vain: ${what}`);

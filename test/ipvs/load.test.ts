@@ -12,6 +12,8 @@ const ROUNDS = 12;
 /** Milliseconds between two changes. */
 const PAUSE_MS = 100;
 const DATAGRAM_PAUSE_MS = 10;
+/** After which a datagram has no answer. */
+const PATIENCE_MS = 1000;
 const [FIRST, SECOND, THIRD] = ADDRESS[4].far;
 const TCP = { address: "11.0.0.1", port: 80 };
 const UDP = { address: "11.0.0.1", port: 53, localPort: 6000 };
@@ -30,7 +32,7 @@ interface Met {
 }
 
 describe("clients of IPVS that never stop, while everything changes", function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   const undo: (() => unknown)[] = [];
   let network: VipNetwork;
   let plane: Dataplane;
@@ -149,7 +151,7 @@ describe("clients of IPVS that never stop, while everything changes", function (
     const sender = await client.open("udp", UDP);
     while (going()) {
       const before = present.length - 1;
-      const answer = await sender.say("hello", 500);
+      const answer = await sender.say("hello", PATIENCE_MS);
       met.datagrams += 1;
       const server = answer.split(" ")[0] ?? "";
       if (answer === "timeout") met.lost += 1;

@@ -17,7 +17,7 @@ const EXPIRY_MS = 200;
 const PORTS = "40000 40049";
 
 describe("clients of IPVS that open connections without pause", function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   const undo: (() => unknown)[] = [];
   let network: VipNetwork;
   let plane: Dataplane;

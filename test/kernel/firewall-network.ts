@@ -27,8 +27,9 @@ export interface FirewallNetwork {
   close(): void;
 }
 
-/** Milliseconds until silence is an answer. The networks are veth pairs: an answer takes far less than one. */
-const SILENCE_MS = 400;
+/** Milliseconds until silence is an answer. The networks are veth pairs: an answer takes far less than one; but a busy
+ *  machine may let this process wait. */
+const SILENCE_MS = 1500;
 
 export function openFirewallNetwork(): FirewallNetwork {
   const folder = mkdtempSync(join(tmpdir(), "dcos-net-firewall-"));

@@ -115,9 +115,9 @@ export function textOf(value: unknown): string {
   return entries.map(([key, each]) => `${key} ${textOf(each)}`).join(" ");
 }
 
-/** Waits for what the kernel does at its own time (carrier, port states), at most two seconds. */
+/** Waits for what the kernel does at its own time (carrier, port states), at most ten seconds. */
 export function eventually(check: () => void): void {
-  for (let left = 200; ; left--) {
+  for (let left = 1000; ; left--) {
     try {
       check();
       return;

@@ -27,7 +27,14 @@ describe("packets in the overlay", function () {
     closedHere = network.container(1, ISOLATED, 1);
     closedThere = network.container(2, ISOLATED, 1);
     // Ports of a bridge and IPv6 neighbours need a moment after the links are up.
-    eventually(() => expect(here6.ping(first(there6))).to.equal(true));
+    const pairs: [Container, Container][] = [
+      [here, there],
+      [here6, there6],
+      [closedHere, closedThere],
+    ];
+    for (const [from, to] of pairs) {
+      for (const address of to.addresses) eventually(() => expect(from.ping(address)).to.equal(true));
+    }
   });
 
   after(() => network?.close());

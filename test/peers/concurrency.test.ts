@@ -52,13 +52,13 @@ function addressOf({ stdout }: Answer): string {
 }
 
 describePeer(`${CONTAINERS} containers at once`, { programs: ["xargs", "seq"] }, function () {
-  this.timeout(300_000);
+  this.timeout(600_000);
   let machine: Machine;
   let added: Answer[];
 
   before(async () => {
     machine = await Machine.start(PLUGINS);
-    await machine.script(`for c in $(seq -f 'c%g' ${CONTAINERS}); do ip netns add $c; done`, { timeoutMs: 120_000 });
+    await machine.script(`for c in $(seq -f 'c%g' ${CONTAINERS}); do ip netns add $c; done`, { timeoutMs: 240_000 });
     added = await callForAll(machine, "ADD");
   });
 
@@ -81,7 +81,7 @@ describePeer(`${CONTAINERS} containers at once`, { programs: ["xargs", "seq"] },
          a=$(ip -n $c -4 -o address show dev eth0 | awk '{print $4}')
          echo "$c $a $(head -n 1 "/var/lib/cni/networks/crowd/\${a%/*}" | tr -d '\\r')"
        done`,
-      { timeoutMs: 60_000 },
+      { timeoutMs: 240_000 },
     );
     const expected = added.map((answer) => `${answer.container} ${addressOf(answer)} ${answer.container}`);
     expect(text.trim().split("\n")).to.deep.equal(expected);

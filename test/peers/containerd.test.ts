@@ -84,9 +84,9 @@ async function find(machine: Machine, name: string): Promise<Container> {
   return { name, id: `default-${name}`, pid: Number(pid) };
 }
 
-/** The value of `attempt` once it succeeds, trying for ten seconds. */
+/** The value of `attempt` once it succeeds, trying for thirty seconds. */
 async function eventually<T>(attempt: () => Promise<T>): Promise<T> {
-  const deadline = Date.now() + 10_000;
+  const deadline = Date.now() + 30_000;
   for (;;) {
     try {
       return await attempt();
@@ -98,7 +98,7 @@ async function eventually<T>(attempt: () => Promise<T>): Promise<T> {
 }
 
 describePeer("containerd", { programs: ["containerd", "ctr", "runc", "busybox", "curl"] }, function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const published = networkCases("1.0.0", true);
   for (const [index, { title, conflist }] of networkCases("1.0.0", false).entries()) {
     describe(`with ${title}`, () => {

@@ -1,6 +1,7 @@
 import { expect } from "chai";
+import { describeDocker } from "../support/docker-engines.ts";
 import { DockerMachine } from "../support/docker-machine.ts";
-import { EXECUTABLE, eventually } from "../support/lab.ts";
+import { EXECUTABLE, eventually, SOON_MS } from "../support/lab.ts";
 import { ROOTFS_TAR, writeImage } from "../support/peer-image.ts";
 import { Machine, NODE } from "../support/peer-machine.ts";
 import { describePeer, PLUGINS } from "../support/peer-needs.ts";
@@ -20,7 +21,7 @@ async function startAgent(machine: Pick<Machine, "write" | "start" | "run">): Pr
   await machine.start([EXECUTABLE, "agent", "--nodes", "/etc/dcos-net/nodes.json"]);
   const ask = ["dig", "+short", "+tries=1", "+timeout=1", `@${SERVER}`, NAME];
   await eventually(
-    10_000,
+    SOON_MS,
     async () => (await machine.run(ask)).stdout,
     (text) => text === "9.0.77.1\n",
   );
@@ -34,7 +35,7 @@ async function resolves(inside: (...command: string[]) => Promise<string>): Prom
 }
 
 describePeer("names in a podman container", { programs: ["podman", "runc", "busybox", "dig"] }, function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   let machine: Machine;
 
   before(async () => {
@@ -56,8 +57,8 @@ describePeer("names in a podman container", { programs: ["podman", "runc", "busy
   });
 });
 
-describePeer("names in a Docker container", { programs: ["dockerd", "docker", "busybox", "dig"] }, function () {
-  this.timeout(60_000);
+describeDocker("names in a Docker container", ["dig"], function () {
+  this.timeout(180_000);
   let docker: DockerMachine;
 
   before(async () => {

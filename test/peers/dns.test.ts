@@ -54,7 +54,7 @@ class Served {
   }
 
   async until(done: () => boolean): Promise<void> {
-    for (const deadline = performance.now() + 10_000; !done(); await Bun.sleep(20)) {
+    for (const deadline = performance.now() + 30_000; !done(); await Bun.sleep(20)) {
       if (performance.now() > deadline) throw new Error("it did not come");
     }
   }

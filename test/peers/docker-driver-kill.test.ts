@@ -1,14 +1,11 @@
 import { expect } from "chai";
-import { type LifeCall, lifeOf } from "../support/docker-life.ts";
+import { type LifeCall, lifeOf, RECORDED, type Release } from "../support/docker-life.ts";
 import { DockerNode, lines } from "../support/docker-node.ts";
 import { describePeer } from "../support/peer-needs.ts";
 import { randomNumbers } from "../support/peer-random.ts";
 
 /** Node n1's half of the overlay. */
-const LIFE = lifeOf({ v4: "9.0.0", v6: "fd01:b::8000:0" });
-const methods = LIFE.map(([method]) => method);
-const JOIN = methods.indexOf("NetworkDriver.Join");
-const LEAVE = methods.indexOf("NetworkDriver.Leave");
+const PLACE = { v4: "9.0.0", v6: "fd01:b::8000:0" };
 const KILLS_WITHIN = 40;
 /** A call takes about so long, seconds. */
 const CALL_SECONDS = 0.03;
@@ -33,9 +30,6 @@ const MOVE_OUT = `
 /** What is done to the agent before, during or after a call. */
 type Disturb = (index: number, call: () => Promise<string>) => Promise<string>;
 
-/** When the container's namespace is made: Docker before 28 calls Join first. */
-type Order = "before Join" | "after Join";
-
 describePeer("the agent killed while Docker calls it", { programs: ["curl", "ping"] }, function () {
   this.timeout(300_000);
   const random = randomNumbers();
@@ -43,8 +37,8 @@ describePeer("the agent killed while Docker calls it", { programs: ["curl", "pin
   let undisturbed: string;
 
   before(async () => {
-    node = await DockerNode.start({ engine: false });
-    undisturbed = await live("after Join", (_index, call) => call());
+    node = await DockerNode.start();
+    undisturbed = await live(20, (_index, call) => call());
     expect(undisturbed)
       .to.include("master d-dcos")
       .and.include("8080")
@@ -70,17 +64,19 @@ describePeer("the agent killed while Docker calls it", { programs: ["curl", "pin
     (await node.machine.run(["ip", "netns", "exec", "box", "ping", "-c", "1", "-W", "2", peer])).code === 0;
 
   /** Plays the recorded life with `disturb` around every call; gives what there was of the container before it left. */
-  async function live(order: Order, disturb: Disturb): Promise<string> {
+  async function live(release: Release, disturb: Disturb): Promise<string> {
     let seen = "";
+    const early = release >= 28;
     // Addresses are given in turn; each life is to get the first.
     await node.machine.script("rm -rf /var/lib/leases-n1/dcos.docker*");
-    for (const [index, life] of LIFE.entries()) {
-      if (index === JOIN && order === "before Join") await node.machine.script(MAKE_NAMESPACE);
-      const reply = await disturb(index, () => node.call(life[0], bodyOf(life)));
-      expect(JSON.parse(reply), life[0]).to.deep.equal(life[2]);
-      if (index === JOIN) await node.machine.script(order === "after Join" ? MAKE_NAMESPACE + MOVE_IN : MOVE_IN);
-      if (index === LEAVE - 2) seen = await container();
-      if (index === LEAVE) await node.machine.script(MOVE_OUT);
+    for (const [index, life] of lifeOf(PLACE, release).entries()) {
+      const [method, , expected] = life;
+      if (method === "NetworkDriver.RevokeExternalConnectivity") seen = await container();
+      if (method === "NetworkDriver.Join" && early) await node.machine.script(MAKE_NAMESPACE);
+      const reply = await disturb(index, () => node.call(method, bodyOf(life)));
+      expect(JSON.parse(reply), method).to.deep.equal(expected);
+      if (method === "NetworkDriver.Join") await node.machine.script(early ? MOVE_IN : MAKE_NAMESPACE + MOVE_IN);
+      if (method === "NetworkDriver.Leave") await node.machine.script(MOVE_OUT);
     }
     return seen;
   }
@@ -91,25 +87,28 @@ describePeer("the agent killed while Docker calls it", { programs: ["curl", "pin
     expect((await node.machine.run(["ip", "link", "show", "d-dcos"])).code, what).to.equal(1);
   }
 
-  for (const order of ["before Join", "after Join"] as const) {
-    it(`goes on after SIGKILL between any two calls, with a namespace made ${order}`, async () => {
-      // Half of the moments in each order, so that all of them are met.
-      for (let kill = order === "before Join" ? 0 : 1; kill < LIFE.length; kill += 2) {
-        const seen = await live(order, async (index, call) => {
+  for (const release of RECORDED) {
+    it(`goes on after SIGKILL between any two calls of Docker ${release}`, async () => {
+      const calls = lifeOf(PLACE, release).length;
+      // Half of the moments with each release, so that all of them are met.
+      for (let kill = release === 20 ? 0 : 1; kill < calls; kill += 2) {
+        const seen = await live(release, async (index, call) => {
           const reply = await call();
           if (index === kill) await restart();
           return reply;
         });
-        expect(seen, `killed after ${methods[kill]}`).to.equal(undisturbed);
-        await expectNothing(`killed after ${methods[kill]}`);
+        const what = `killed after call ${kill} of ${calls}`;
+        expect(seen, what).to.equal(undisturbed);
+        await expectNothing(what);
       }
     });
   }
 
   it(`leaves nothing when it is killed within calls, ${KILLS_WITHIN} times, and Docker repeats them`, async () => {
     let within = 0;
+    const methods = lifeOf(PLACE, 28).map(([method]) => method);
     for (let kills = 0; kills < KILLS_WITHIN; ) {
-      const seen = await live("after Join", async (index, call) => {
+      const seen = await live(28, async (index, call) => {
         // An address that nobody heard of is found by its age only.
         if (methods[index] === "IpamDriver.RequestAddress" || random.next() < 0.5) return call();
         kills++;

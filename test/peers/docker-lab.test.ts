@@ -5,7 +5,7 @@ import { expect } from "chai";
 import { cgroupOf } from "../../bin/lab/cgroup.ts";
 import { labLayout } from "../../bin/lab/layout.ts";
 import type { LabStatus } from "../../bin/lab/status.ts";
-import { eventually, Labs, mountsWith, sweepLabs } from "../support/lab.ts";
+import { eventually, Labs, mountsWith, SOON_MS, sweepLabs, TEST_LIMIT_MS } from "../support/lab.ts";
 import { imageScript, nameServer } from "../support/peer-image.ts";
 import { describePeer } from "../support/peer-needs.ts";
 
@@ -22,7 +22,7 @@ interface Member {
 }
 
 describePeer("two hosts with a Docker engine each", NEEDS, function () {
-  this.timeout(120_000);
+  this.timeout(TEST_LIMIT_MS);
   const labs = new Labs();
   const folder = mkdtempSync(join(tmpdir(), "docker-lab-"));
   const machineBefore = machinesOwn();
@@ -35,6 +35,7 @@ describePeer("two hosts with a Docker engine each", NEEDS, function () {
     await Bun.$`sh -ec ${imageScript(join(folder, "rootfs"), tar)}`.quiet();
     for (const host of [1, 2]) await docker(host, "import", tar, IMAGE);
     members = await Promise.all([dockerContainer(1), dockerContainer(2), cniContainer(1), cniContainer(2)]);
+    for (const member of members) await serves(member);
   });
 
   after(async () => {
@@ -74,6 +75,12 @@ describePeer("two hosts with a Docker engine each", NEEDS, function () {
   async function fetchFrom(member: Member, address: string): Promise<string> {
     const script = `printf 'GET / HTTP/1.0\\r\\nHost: peer\\r\\n\\r\\n' | busybox nc -w 3 ${address} 80`;
     return within(member, "sh", "-c", script);
+  }
+
+  /** Waits until a container's server listens. */
+  async function serves(member: Member): Promise<void> {
+    const ask = () => fetchFrom(member, addressOf(member, 4)).catch(String);
+    await eventually(SOON_MS, ask, (answer) => answer.includes(member.name));
   }
 
   it("gives Docker's containers the upper half of each host's subnet, where CNI's have the lower", () => {
@@ -125,14 +132,14 @@ describePeer("two hosts with a Docker engine each", NEEDS, function () {
     const show = ["dcos-net", "--config", config, "task", "ls", "--json"];
     const hasAll = (text: string) => addresses.every((address) => text.includes(address));
     await eventually(
-      15_000,
+      SOON_MS,
       () => onHost(2, ...show),
       (tasks) => tasks.includes('"shop"') && hasAll(tasks),
     );
     // Docker's resolver in the container asks the agent on the container's host.
     const asked = ["busybox", "nslookup", "shop.docker.containerip.dcos.thisdcos.directory", "127.0.0.11"];
     for (const host of [1, 2]) {
-      await eventually(15_000, () => docker(host, "exec", `docker${host}`, ...asked).catch(String), hasAll);
+      await eventually(SOON_MS, () => docker(host, "exec", `docker${host}`, ...asked).catch(String), hasAll);
     }
     await docker(1, "rm", "--force", "labelled");
   });

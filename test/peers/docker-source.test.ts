@@ -4,14 +4,14 @@ import { dockerEngine } from "../../facts/sources/docker-engine.ts";
 import type { Source } from "../../facts/sources/source.ts";
 import type { Task } from "../../facts/task.ts";
 import { systemClock } from "../../lib/clock.ts";
+import { describeDocker } from "../support/docker-engines.ts";
 import { DockerMachine } from "../support/docker-machine.ts";
 import { eventually, RecordingSink } from "../support/facts-sink.ts";
-import { describePeer } from "../support/peer-needs.ts";
 
 const AGENT = { id: "node-a", addresses: ["198.51.100.1", "2001:db8:51::1"] };
 
-describePeer("the docker source beside a real engine", { programs: ["dockerd", "docker", "busybox"] }, function () {
-  this.timeout(60_000);
+describeDocker("the docker source beside a real engine", [], function () {
+  this.timeout(180_000);
   let machine: DockerMachine;
   let source: Source | undefined;
   let sink = new RecordingSink();
@@ -40,9 +40,9 @@ describePeer("the docker source beside a real engine", { programs: ["dockerd", "
   }
 
   const names = (...expected: readonly string[]): Promise<void> =>
-    eventually(() => expect(sink.names()).to.deep.equal(expected), 20_000);
+    eventually(() => expect(sink.names()).to.deep.equal(expected));
   const eventuallyTask = (name: string, check: (task: Task | undefined) => void): Promise<void> =>
-    eventually(() => check(sink.named(name)), 20_000);
+    eventually(() => check(sink.named(name)));
   const addressOf = (name: string, network = "bridge"): Promise<string> =>
     machine.docker("inspect", "--format", `{{(index .NetworkSettings.Networks "${network}").IPAddress}}`, name);
 
@@ -183,7 +183,7 @@ describePeer("the docker source beside a real engine", { programs: ["dockerd", "
     start();
     await names("dies", "stays");
     await machine.killEngine();
-    await eventually(() => expect(sink.problems).to.not.deep.equal([]), 20_000);
+    await eventually(() => expect(sink.problems).to.not.deep.equal([]));
     await machine.kill(pid);
     await Bun.sleep(700);
     expect(sink.names()).to.deep.equal(["dies", "stays"]);
@@ -204,7 +204,7 @@ describePeer("the docker source beside a real engine", { programs: ["dockerd", "
     } finally {
       await machine.startEngine();
     }
-    await eventually(() => expect(sink.calls).to.deep.equal(["replace"]), 20_000);
+    await eventually(() => expect(sink.calls).to.deep.equal(["replace"]));
   });
 
   it("agrees with the engine after many containers came and went at once", async () => {

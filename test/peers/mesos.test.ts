@@ -92,7 +92,7 @@ function marksOf(calls: readonly Recorded[]): string[] {
 }
 
 describePeer("calls recorded on a Mesos agent", { recordings: RECORDINGS, programs: ["flock", "curl"] }, function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   let machine: Machine | undefined;
 
   afterEach(async () => {
@@ -192,14 +192,17 @@ describePeer("calls recorded on a Mesos agent", { recordings: RECORDINGS, progra
     const add = single();
     const node = await agentMachine([add]);
     machine = node;
-    // Both have to wait for the lease directory's lock, which somebody else holds.
+    // ADD has to wait for the lease directory's lock, which somebody else holds, and so DEL comes while it runs.
     await node.script(`mkdir -p ${LEASES}/dcos`);
-    const holder = node.script(`flock ${LEASES}/dcos/lock sleep 1`);
-    await pause(200);
+    const holder = await node.start(["flock", "--close", `${LEASES}/dcos/lock`, "sh", "-c", "echo held; sleep 30"]);
     const adding = replay(node, add);
+    await node.script(
+      `until [ "$(ls -l /proc/[0-9]*/fd 2>/dev/null | grep -c ${LEASES}/dcos/lock)" -ge 2 ]; do sleep 0.02; done`,
+    );
+    const deleting = replay(node, as(add, "DEL"));
     await pause(300);
-    const deleted = await replay(node, as(add, "DEL"));
-    await Promise.all([adding, holder]);
+    await holder.stop();
+    const [deleted] = await Promise.all([deleting, adding]);
     expect(deleted.code).to.equal(0);
     expect(await leftovers(node, marksOf([add]), LEASES)).to.deep.equal([]);
   });

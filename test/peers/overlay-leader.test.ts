@@ -18,7 +18,10 @@ import { parseZooKeeperUrl } from "../../overlay/leader/zookeeper-url.ts";
 import { Cable } from "../support/cable.ts";
 import { ZooKeeperServer, zooKeeperProblem } from "../support/zookeeper-server.ts";
 
-const SESSION_MS = 2000;
+/** The longest that the server grants, so that a busy machine ends none. */
+const SESSION_MS = 5000;
+/** For candidates that stand again by themselves. */
+const SHORT_SESSION_MS = 2000;
 const NETWORK = parseOverlayNetwork(DEFAULT_NETWORK);
 const CANDIDATE = fileURLToPath(new URL("./overlay-leader-candidate.ts", import.meta.url));
 const never = new AbortController().signal;
@@ -94,6 +97,12 @@ describe("leadership in a real ZooKeeper", function () {
     return opened;
   }
 
+  /** Waits until so many candidates stand in ZooKeeper. */
+  async function standing(count: number, admin: ZooKeeperSession): Promise<void> {
+    const election = `${url.path}/election`;
+    await eventually(`${count} candidates`, async () => (await admin.children(election)).length === count);
+  }
+
   /** Takes the candidate znode of the leader away, so that another one is elected while it believes to lead. */
   async function dethrone(): Promise<void> {
     const admin = await session();
@@ -107,7 +116,7 @@ describe("leadership in a real ZooKeeper", function () {
   function campaign(name: string, nodes: Map<string, NodeFact>, at = url) {
     const publications: Publication[] = [];
     const running: Campaign = startCampaign({
-      store: zooKeeperStore({ url: at, clock: systemClock, sessionMs: SESSION_MS, name }),
+      store: zooKeeperStore({ url: at, clock: systemClock, sessionMs: SHORT_SESSION_MS, name }),
       network: NETWORK,
       live: (id) => nodes.get(id),
       containers: () => 0,
@@ -123,20 +132,24 @@ describe("leadership in a real ZooKeeper", function () {
 
   it("elects one candidate at a time, in the order in which they came, with a higher epoch each", async () => {
     const first = await lead("first");
+    const admin = await session();
     const order: string[] = [];
-    const others = ["second", "third"].map(async (name, index) => {
-      await pause(300 * (index + 1));
+    const join = async (name: string) => {
       const term = await lead(name);
       order.push(`${name} ${term.epoch}`);
       return term;
-    });
-    await pause(1500);
+    };
+    const second = join("second");
+    await standing(2, admin);
+    const third = join("third");
+    await standing(3, admin);
+    await pause(500);
     expect(order).to.deep.equal([]);
     await first.resign();
-    const second = await others[0];
+    const next = await second;
     expect(order).to.deep.equal([`second ${first.epoch + 1}`]);
-    await second?.resign();
-    await others[1];
+    await next.resign();
+    await third;
     expect(order[1]).to.equal(`third ${first.epoch + 2}`);
   });
 
@@ -191,7 +204,7 @@ describe("leadership in a real ZooKeeper", function () {
     const waiting = lead("second");
     // The server took this one's candidacy before the way to it is cut.
     const admin = await session();
-    await eventually("two candidates", async () => (await admin.children(`${url.path}/election`)).length === 2);
+    await standing(2, admin);
     cable.cut();
     const second = await waiting;
     expect(second.epoch).to.equal(first.epoch + 1);
@@ -205,10 +218,10 @@ describe("leadership in a real ZooKeeper", function () {
     const controller = new AbortController();
     const outcome = codeOf(lead("second", url, controller.signal));
     const admin = await session();
-    await eventually("two candidates", async () => (await admin.children(`${url.path}/election`)).length === 2);
+    await standing(2, admin);
     controller.abort();
     expect(await outcome).to.equal("conflict");
-    expect(await admin.children(`${url.path}/election`)).to.have.length(1);
+    await standing(1, admin);
   });
 
   it("leaves a store of a newer release alone", async () => {
@@ -270,7 +283,7 @@ describe("leadership in a real ZooKeeper", function () {
     const lines: { event: string; node?: string; epoch?: number; mac?: string }[] = [];
     const target = `zk://127.0.0.1:${server.port}${url.path}`;
     const child = Bun.spawn({
-      cmd: [process.execPath, "--bun", CANDIDATE, target, "paused", String(SESSION_MS)],
+      cmd: [process.execPath, "--bun", CANDIDATE, target, "paused", String(SHORT_SESSION_MS)],
       stdin: "pipe",
       stdout: "pipe",
       stderr: "inherit",

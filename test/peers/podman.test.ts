@@ -47,7 +47,7 @@ async function inspect(machine: Machine, name: string): Promise<Container> {
 }
 
 describePeer("podman", { programs: ["podman", "runc", "busybox", "curl"] }, function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   for (const { title, conflist } of networkCases("0.4.0", false)) {
     describe(`with ${title}`, () => {
       runtimeCases({ restarts: true, lateDel: false }, () => openPodman(conflist));

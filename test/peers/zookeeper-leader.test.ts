@@ -32,7 +32,7 @@ const describeWithZooKeeper = zooKeeperProblem() === undefined ? describe : desc
 describeWithZooKeeper(
   "the leading master in a real ZooKeeper (skipped without Debian's zookeeper and Java)",
   function () {
-    this.timeout(90_000);
+    this.timeout(180_000);
     let server: ZooKeeperServer;
     let path = "";
     let count = 0;

@@ -50,7 +50,7 @@ export class DnsProcess {
     return await new Response(child.stdout).text();
   }
 
-  async until(done: () => boolean | Promise<boolean>, seconds = 15): Promise<void> {
+  async until(done: () => boolean | Promise<boolean>, seconds = 30): Promise<void> {
     for (const deadline = performance.now() + seconds * 1000; !(await done()); await Bun.sleep(20)) {
       if (performance.now() > deadline) throw new Error(`it did not come; the log is ${this.log.slice(-2000)}`);
     }

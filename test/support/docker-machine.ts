@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DOCKER } from "./docker-engines.ts";
 import { ROOTFS_TAR, writeImage } from "./peer-image.ts";
 import { Machine, type Running } from "./peer-machine.ts";
 
@@ -23,7 +24,7 @@ export class DockerMachine {
   /** A machine with an engine that runs and has the image {@link IMAGE}. */
   static async start(): Promise<DockerMachine> {
     const plugins = mkdtempSync(join(tmpdir(), "docker-machine-"));
-    const machine = await Machine.start(plugins);
+    const machine = await Machine.start(plugins, DOCKER.directories);
     const made = new DockerMachine(machine, plugins);
     try {
       await writeImage(machine);

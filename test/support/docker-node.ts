@@ -2,15 +2,18 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { ROOTFS_TAR, writeImage } from "./peer-image.ts";
+import type { DockerEngine } from "./docker-engines.ts";
+import { nameServer, ROOTFS_TAR, writeImage } from "./peer-image.ts";
 import { INTERNET, Machine, NODE, type Running } from "./peer-machine.ts";
 
 const ENGINE_SOCKET = "/run/docker.sock";
-const PLUGIN_SOCKET = "/run/docker/plugins/dcos.sock";
+export const PLUGIN_SOCKET = "/run/docker/plugins/dcos.sock";
 const NODES_FILE = "/etc/dcos-net/nodes.json";
 const CNI_PLUGIN = fileURLToPath(new URL("../../dist/cni/dcos", import.meta.url));
 const EXECUTABLE = fileURLToPath(new URL("../../dist/dcos-net", import.meta.url));
 export const IMAGE = "busybox:test";
+/** Ends when something listens on port 80 of a container: state 0A in proc(5). */
+const LISTENS = 'until busybox grep -q ":0050 .* 0A " /proc/net/tcp /proc/net/tcp6; do sleep 0.02; done';
 
 /** Overlays of the test cluster: two nodes, both families, and one that is closed. */
 export const CLUSTER = {
@@ -27,7 +30,9 @@ export const CLUSTER = {
 export interface DockerNodeOptions {
   readonly liveRestore?: boolean;
   /** Without it there is no engine, and the test calls the plugin in its place. */
-  readonly engine?: boolean;
+  readonly engine?: DockerEngine;
+  /** The agent doesn't find the engine, so that all its networks are those of the test. */
+  readonly hidden?: boolean;
 }
 
 /** Node `n1` of a cluster, with a Docker engine and our agent as its plugin, in a machine of its own that is gone when
@@ -48,12 +53,12 @@ export class DockerNode {
   /** A node whose agents and engine run and whose engine has {@link IMAGE}. */
   static async start(options: DockerNodeOptions = {}): Promise<DockerNode> {
     const plugins = mkdtempSync(join(tmpdir(), "docker-node-"));
-    const machine = await Machine.start(plugins);
+    const machine = await Machine.start(plugins, options.engine?.directories);
     const node = new DockerNode(machine, plugins, options);
     try {
       await machine.write(NODES_FILE, JSON.stringify(CLUSTER));
       await machine.start(agentCommand("n2", "off", "ip netns exec internet"));
-      if (options.engine !== false) {
+      if (options.engine !== undefined) {
         await writeImage(machine);
         await node.startEngine();
         await node.docker("import", ROOTFS_TAR, IMAGE);
@@ -97,7 +102,7 @@ export class DockerNode {
   }
 
   async startAgent(): Promise<void> {
-    this.#agent = await this.machine.start(agentCommand("n1", "on", ""));
+    this.#agent = await this.machine.start(agentCommand("n1", "on", "", this.#options.hidden));
     await this.until("the plugin answers", async () => (await this.call("Plugin.Activate")).includes("IpamDriver"));
     await this.until("the overlay stands", async () => {
       return (await this.machine.run(["ip", "link", "show", "m-closed"])).code === 0;
@@ -141,10 +146,12 @@ export class DockerNode {
     return stderr;
   }
 
-  /** Starts a container that answers HTTP on port 80 with its name, with these options of `docker run`. */
-  run(name: string, ...options: readonly string[]): Promise<string> {
-    const serve = `mkdir -p /tmp/www; echo ${name} >/tmp/www/index.html; exec httpd -f -p 80 -h /tmp/www`;
-    return this.docker("run", "--detach", "--init=false", "--name", name, ...options, IMAGE, "sh", "-c", serve);
+  /** Starts a container that answers HTTP on port 80 with its name, with these options of `docker run`, and waits until
+   *  it listens. */
+  async run(name: string, ...options: readonly string[]): Promise<void> {
+    const command = [...options, IMAGE, ...nameServer(name)];
+    await this.docker("run", "--detach", "--init=false", "--name", name, ...command);
+    await this.docker("exec", name, "sh", "-c", LISTENS);
   }
 
   /** Address of a container on a network: `9.0.0.130`, or with `v6` the IPv6 one. */
@@ -200,7 +207,7 @@ export class DockerNode {
   }
 
   /** Waits until `action` gives true; a failure is a false. */
-  async until(what: string, action: () => Promise<boolean>, limitMs = 20_000): Promise<void> {
+  async until(what: string, action: () => Promise<boolean>, limitMs = 60_000): Promise<void> {
     const deadline = performance.now() + limitMs;
     for (;;) {
       if (await action().catch(() => false)) return;
@@ -233,7 +240,7 @@ export class DockerNode {
 }
 
 /** Prints its process number, then is the agent of a node with directories of its own. */
-function agentCommand(node: string, docker: "on" | "off", prefix: string): string[] {
+function agentCommand(node: string, docker: "on" | "off", prefix: string, hidden = false): string[] {
   const settings = {
     DCOS_NET_NODE: node,
     DCOS_NET_NODES_FILE: NODES_FILE,
@@ -242,7 +249,7 @@ function agentCommand(node: string, docker: "on" | "off", prefix: string): strin
     DCOS_NET_DATA_DIR: `/var/lib/leases-${node}`,
     DCOS_NET_DOCKER: docker,
     DCOS_NET_DNS: "off",
-    DCOS_NET_DOCKER_SOCKET: ENGINE_SOCKET,
+    DCOS_NET_DOCKER_SOCKET: hidden ? "/run/nowhere.sock" : ENGINE_SOCKET,
   };
   const env = Object.entries(settings).map(([key, value]) => `${key}=${value}`);
   const command = `echo $$; exec ${prefix} env ${env.join(" ")} ${EXECUTABLE} agent >>/run/agent-${node}.log 2>&1`;

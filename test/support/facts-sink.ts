@@ -36,7 +36,7 @@ export class RecordingSink implements SourceSink {
 }
 
 /** Tries until `check` no longer throws; throws its last error after `limitMs`. */
-export async function eventually(check: () => void, limitMs = 8000): Promise<void> {
+export async function eventually(check: () => void, limitMs = 30_000): Promise<void> {
   const end = performance.now() + limitMs;
   for (;;) {
     try {

@@ -43,23 +43,31 @@ export class Machine {
   readonly cgroup = cgroupName();
   readonly #holder: Bun.Subprocess<"pipe", "pipe", "pipe">;
   readonly #init: string;
+  readonly #env: Readonly<Record<string, string>>;
 
-  private constructor(holder: Bun.Subprocess<"pipe", "pipe", "pipe">, init: string) {
+  private constructor(
+    holder: Bun.Subprocess<"pipe", "pipe", "pipe">,
+    init: string,
+    env: Readonly<Record<string, string>>,
+  ) {
     this.#holder = holder;
     this.#init = init;
+    this.#env = env;
   }
 
-  /** Starts a machine that finds the plugins of `plugins` (a directory of the real machine) in {@link PLUGIN_PATH}. */
-  static async start(plugins: string): Promise<Machine> {
+  /** Starts a machine that finds the plugins of `plugins` (a directory of the real machine) in {@link PLUGIN_PATH},
+   *  and programs in the directories `first` before all others. */
+  static async start(plugins: string, first: readonly string[] = []): Promise<Machine> {
     sweepCgroups();
+    const env = { ...PLAIN, PATH: [...first, PLAIN.PATH].join(":") };
     const holder = Bun.spawn(
       ["unshare", "--mount", "--net", "--pid", "--fork", "--mount-proc", "--kill-child", "bash", SETUP, plugins],
-      { stdin: "pipe", stdout: "pipe", stderr: "pipe", env: PLAIN },
+      { stdin: "pipe", stdout: "pipe", stderr: "pipe", env },
     );
     const line = await firstLine(holder.stdout);
     if (line !== "ready") throw new Error(`machine didn't start: ${await new Response(holder.stderr).text()}`);
     const children = await Bun.file(`/proc/${holder.pid}/task/${holder.pid}/children`).text();
-    return new Machine(holder, children.trim());
+    return new Machine(holder, children.trim(), env);
   }
 
   /** Runs a program inside and waits for its end and for the end of its output. */
@@ -68,7 +76,7 @@ export class Machine {
       stdin: new Blob([options.stdin ?? ""]),
       stdout: "pipe",
       stderr: "pipe",
-      env: options.env ?? PLAIN,
+      env: options.env ?? this.#env,
       timeout: options.timeoutMs ?? 30_000,
       killSignal: "SIGKILL",
     });
@@ -93,7 +101,7 @@ export class Machine {
   }
 
   /** Starts a program that stays, and waits for its first line. */
-  async start(argv: readonly string[], env: Readonly<Record<string, string>> = PLAIN): Promise<Running> {
+  async start(argv: readonly string[], env = this.#env): Promise<Running> {
     const child = Bun.spawn(this.#inside(argv), { stdin: "ignore", stdout: "pipe", stderr: "ignore", env });
     const line = await firstLine(child.stdout);
     const stop = async () => {

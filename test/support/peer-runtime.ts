@@ -104,8 +104,12 @@ export function runtimeCases(traits: RuntimeTraits, open: () => Promise<Runtime>
   });
 
   it("reaches its gateway", async () => {
-    expect(await runtime.exec(web, ["ping", "-c", "3", GATEWAY.v4])).to.match(/[123] packets received/);
-    expect(await runtime.exec(web, ["ping6", "-c", "3", GATEWAY.v6])).to.match(/[123] packets received/);
+    const pings = [
+      ["ping", "-c", "3", GATEWAY.v4],
+      ["ping6", "-c", "3", GATEWAY.v6],
+    ];
+    for (const said of await Promise.all(pings.map((ping) => runtime.exec(web, ping))))
+      expect(said).to.match(/[123] packets received/);
   });
 
   it("appears to the world under the node's address", async () => {
@@ -212,7 +216,9 @@ function inNamespace(path: string, argv: readonly string[]): string[] {
 
 /** Fetches a web page from a named namespace of the machine, or from the node itself. */
 async function curl(machine: Machine, namespace: string | undefined, url: string): Promise<string> {
-  const argv = ["curl", "--silent", "--show-error", "--fail", "--noproxy", "*", "--max-time", "5", url];
+  // The server of a container that has only just been started may not listen yet.
+  const patience = ["--retry", "5", "--retry-connrefused", "--max-time", "5"];
+  const argv = ["curl", "--silent", "--show-error", "--fail", "--noproxy", "*", ...patience, url];
   const text = await machine.must(namespace === undefined ? argv : inNamespace(`/run/netns/${namespace}`, argv));
   return text.trim();
 }

@@ -55,18 +55,28 @@ export function testCgroups(): string {
   return found.path;
 }
 
-/** Places of test runs that were killed. */
+/** Removes places of test runs that were killed. One that can't be removed, because another run sweeps at this moment
+ *  or a process of the dead run still ends, is left to the next. */
 function removeLeftovers(): void {
   const isDead = (name: string): boolean => {
     const [, pid] = new RegExp(`^${PREFIX}-(\\d+)-`).exec(name) ?? [];
     return pid !== undefined && !isAlive(Number(pid));
   };
+  const attempt = (step: () => void): void => {
+    try {
+      step();
+    } catch {
+      // The next run sweeps again.
+    }
+  };
   for (const name of readdirSync(tmpdir()).filter(isDead)) {
     const folder = join(tmpdir(), name);
-    if (mounts().some(({ path }) => path === folder)) run("umount", folder);
-    rmSync(folder, { recursive: true });
+    attempt(() => {
+      if (mounts().some(({ path }) => path === folder)) run("umount", folder);
+      rmSync(folder, { recursive: true });
+    });
   }
-  for (const name of readdirSync(testCgroups()).filter(isDead)) rmdirSync(join(testCgroups(), name));
+  for (const name of readdirSync(testCgroups()).filter(isDead)) attempt(() => rmdirSync(join(testCgroups(), name)));
 }
 
 function isAlive(pid: number): boolean {

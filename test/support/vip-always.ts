@@ -10,6 +10,8 @@ export interface Load {
 
 /** Milliseconds between two: about a hundred a second. */
 const INTERVAL_MS = 10;
+/** After so many milliseconds without answer a datagram counts as lost. */
+const LOST_MS = 2000;
 
 /** Opens connections, one every hundredth of a second. */
 export function connectAlways(peer: Peer, where: Where): Load {
@@ -19,7 +21,7 @@ export function connectAlways(peer: Peer, where: Where): Load {
 /** Sends datagrams from one port, one every hundredth of a second. */
 export async function sendAlways(peer: Peer, where: Where): Promise<Load> {
   const sender = await peer.open("udp", where);
-  const load = always(async () => (await sender.say("tick")).split(" ")[0] ?? "");
+  const load = always(async () => (await sender.say("tick", LOST_MS)).split(" ")[0] ?? "");
   return {
     heard: load.heard,
     async stop() {

@@ -9,7 +9,7 @@ import { openSocketDataplane } from "../../l4lb/dataplanes/socket.ts";
 import { backendName, type Service, serviceName } from "../../l4lb/service.ts";
 import { systemClock } from "../../lib/clock.ts";
 import { ClusterLab } from "./cluster-lab.ts";
-import { eventually } from "./lab.ts";
+import { eventually, SOON_MS } from "./lab.ts";
 import type { SocketPlace } from "./socket-place.ts";
 import type { LoadOrder, LoadReport } from "./vip-load-protocol.ts";
 import type { LookupOrder, LookupReport } from "./vip-lookups-protocol.ts";
@@ -17,9 +17,6 @@ import { BACKEND_PORT } from "./vip-network.ts";
 import { type Peer, startPeer } from "./vip-peers.ts";
 import { type RunningProgram, startProgram } from "./vip-program.ts";
 
-/** In which the kernel and the names of every node must follow what happened anywhere, when nothing is promised of the
- *  time, milliseconds. */
-const FOLLOW_LIMIT_MS = 10_000;
 const FRAMEWORK = "lab";
 /** Name of named virtual IPs in DNS after their label. */
 export const VIP_SUFFIX = `${FRAMEWORK}.l4lb.thisdcos.directory`;
@@ -163,12 +160,12 @@ export class VipLab {
     host: number,
     service: string,
     backends: Readonly<Record<string, number>> | undefined,
-    { place, limitMs = FOLLOW_LIMIT_MS }: { readonly place?: SocketPlace; readonly limitMs?: number } = {},
+    place?: SocketPlace,
   ): Promise<void> {
     const wanted =
       backends && Object.entries(backends).map(([address, weight]) => [`${address}:${BACKEND_PORT}`, weight]);
     await eventually(
-      limitMs,
+      SOON_MS,
       async () => this.inKernel(host, place)[service],
       (found) => Bun.deepEquals(found, wanted && Object.fromEntries(wanted)),
     );

@@ -10,7 +10,7 @@ import type { PeerAnswer, PeerQuestion } from "./vip-peer-protocol.ts";
 const connections = new Map<number, Talk>();
 
 /** How often, and after which waits, a fixed port is tried again that isn't free yet. */
-const PORT_TRIES = 20;
+const PORT_TRIES = 200;
 const PORT_WAIT_MS = 10;
 
 interface Talk {

@@ -6,7 +6,7 @@ import type { PeerAnswer, PeerQuestion, ServedPort, Target } from "./vip-peer-pr
 const PROGRAM = join(import.meta.dir, "vip-peer.ts");
 /** Milliseconds until silence is an answer. The networks are veth pairs: an answer takes far less than one; but a
  *  loaded machine may let a process wait. */
-const SILENCE_MS = 2000;
+const SILENCE_MS = 10_000;
 
 /** Omit that keeps the members of a union apart. */
 type Unnumbered<T> = T extends unknown ? Omit<T, "id"> : never;

@@ -10,8 +10,8 @@ const [FIRST, SECOND] = ADDRESS[4].far;
 const PORT = 8082;
 const NAME = "tcp 11.0.0.1:8082";
 const VIP = { address: "11.0.0.1", port: PORT } as const;
-/** Each comes back many times, while backends, connection tracking and IPVS remember a closed connection for a minute or
- *  two. */
+/** Each comes back many times, while backends, connection tracking and IPVS remember a closed connection for a minute
+ *  or two. */
 const CLIENT_PORTS = "40000\t40149";
 const CONNECTIONS = 20_000;
 

@@ -134,6 +134,14 @@ const CASES: readonly Case[] = [
     },
   },
   {
+    rule: "links between documents lead to a file, or folder, of the tree",
+    bad: { "docs/a.md": "see [b](../b.md#part)\n" },
+    good: {
+      "docs/a.md": "see [b](../b.md#part), [itself](#part), [docs](../docs), [the site](https://example.org/)\n",
+      "b.md": "# b\n",
+    },
+  },
+  {
     rule: "systemd units clear the variables that load code into Bun",
     bad: { "packaging/a.service": "[Service]\nExecStart=/usr/bin/dcos-net agent\n" },
     good: { "packaging/a.service": "[Service]\nUnsetEnvironment=BUN_BE_BUN BUN_OPTIONS\n" },

@@ -1,4 +1,4 @@
-import { type Import, importsOf, roomOf, type SourceFile, withoutComments } from "./source.ts";
+import { type Import, importsOf, resolve, roomOf, type SourceFile, withoutComments } from "./source.ts";
 
 /** A rule of the tree: what it forbids, and the function that names each place where it is broken. */
 export interface Rule {
@@ -113,6 +113,7 @@ export const RULES: readonly Rule[] = [
   { name: `no line of TypeScript over ${COLUMNS_MAX} columns`, check: longLines },
   { name: "files end in one newline", check: fileEnds },
   { name: "unit tests mirror a source file", check: unitTestsMirror },
+  { name: "links between documents lead to a file, or folder, of the tree", check: brokenLinks },
   { name: "systemd units clear the variables that load code into Bun", check: unitsClearVariables },
 ];
 
@@ -235,6 +236,24 @@ function unitsClearVariables(files: readonly SourceFile[]): string[] {
     .filter(({ path }) => path.endsWith(".service"))
     .filter(({ text }) => !/^UnsetEnvironment=BUN_BE_BUN BUN_OPTIONS$/m.test(text))
     .map(({ path }) => path);
+}
+
+/** Links to other sites are no affair of the tree. */
+function brokenLinks(files: readonly SourceFile[]): string[] {
+  const present = new Set(files.flatMap(({ path }) => [path, ...foldersOf(path)]));
+  return files
+    .filter(({ path }) => path.endsWith(".md"))
+    .flatMap(({ path, text }) =>
+      [...text.matchAll(/\]\(([^)\s#]+)(?:#[^)\s]*)?\)/g)]
+        .map(([, link = ""]) => link)
+        .filter((link) => !/^\w+:/.test(link) && !present.has(resolve(path, link).replace(/\/$/, "")))
+        .map((link) => `${path} leads to ${link}`),
+    );
+}
+
+function foldersOf(path: string): string[] {
+  const parts = path.split("/").slice(0, -1);
+  return parts.map((_, index) => parts.slice(0, index + 1).join("/"));
 }
 
 /** Generated and recorded files are as long as they are. */

@@ -48,7 +48,8 @@ export function roomOf(path: string): string {
   return slash < 0 ? "" : path.slice(0, slash);
 }
 
-function resolve(from: string, specifier: string): string {
+/** The path that `specifier`, in file `from`, stands for. */
+export function resolve(from: string, specifier: string): string {
   const parts = from.split("/").slice(0, -1);
   for (const part of specifier.split("/")) {
     if (part === "..") parts.pop();

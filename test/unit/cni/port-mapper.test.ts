@@ -72,7 +72,10 @@ describe("the port mapper of Mesos", () => {
       ["tcp", "31300", "9.0.3.2", "80"],
       ["udp", "31300", "9.0.3.2", "53"],
     ]);
-    expect(kernel.nftables.table("ip", "dcos_host_ports")).to.include('iifname "m-other"');
+    const table = kernel.nftables.table("ip", "dcos_host_ports");
+    expect(table).to.include('iifname "m-other"');
+    // Senders from elsewhere are seen by their own addresses.
+    expect(table).to.include("ip saddr 9.0.3.0/25 masquerade").and.not.include("hairpin_all");
   });
 
   it("connects and maps nothing when there are no mappings or no args", () => {

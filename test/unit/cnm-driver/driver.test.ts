@@ -10,14 +10,15 @@ import {
   PORTS,
   PROGRAM,
   poolData,
+  RECORDED,
 } from "../../support/docker-life.ts";
 import { DockerPlugin, OVERLAYS } from "../../support/docker-plugin.ts";
 
 const GENERIC = "com.docker.network.generic";
 /** The node of {@link OVERLAYS}. */
 const PLACE = { v4: "9.0.1", v6: "fd01:b::1:8000:0" };
-const LIFE = lifeOf(PLACE);
-const CREATE_NETWORK = createNetworkCall(PLACE);
+const LIFE = lifeOf(PLACE, 28);
+const CREATE_NETWORK = createNetworkCall(PLACE, 28);
 const CREATE_ENDPOINT = createEndpointCall(PLACE);
 const [V4] = poolData(PLACE);
 const POOL4 = "dcos,9.0.1.128/25";
@@ -46,9 +47,19 @@ describe("the Docker drivers on their socket", () => {
     expect(plugin.state()).not.to.include("docker-");
   };
 
-  it("answer the recorded life of a network and a container word for word, and leave nothing", async () => {
-    for (const [method, body, reply] of LIFE) {
-      expect({ method, ...(await plugin.call(method, body)) }).to.deep.equal({ method, status: 200, body: reply });
+  for (const release of RECORDED) {
+    it(`answer the recorded life of a network and a container of Docker ${release} word for word, and leave nothing`, async () => {
+      for (const [method, body, reply] of lifeOf(PLACE, release)) {
+        expect({ method, ...(await plugin.call(method, body)) }).to.deep.equal({ method, status: 200, body: reply });
+      }
+      expectNothing();
+    });
+  }
+
+  it("take what Docker tells of other nodes, and make nothing of it", async () => {
+    const self = { DiscoveryType: 1, DiscoveryData: { Address: "10.0.0.1", Self: true } };
+    for (const method of ["NetworkDriver.DiscoverNew", "NetworkDriver.DiscoverDelete"]) {
+      expect(await plugin.call(method, self)).to.deep.equal({ status: 200, body: {} });
     }
     expectNothing();
   });
@@ -63,6 +74,18 @@ describe("the Docker drivers on their socket", () => {
       expect({ method, ...(await plugin.call(method, body)) }).to.deep.equal({ method, status: 200, body: reply });
     }
     expectNothing();
+  });
+
+  it("take up a bridge that an agent was killed over before it had marked it, and no bridge of others", async () => {
+    const bridge = (mac: string) => ({ do: "link.add", link: { kind: "bridge", name: "d-dcos", mac } }) as const;
+    plugin.kernel.apply([bridge("0a:58:09:00:01:81")]);
+    await live();
+    expectNothing();
+    plugin.kernel.apply([bridge("02:42:09:00:01:81")]);
+    const { body } = await plugin.call("NetworkDriver.CreateNetwork", CREATE_NETWORK);
+    expect(body["Err"]).to.include("a link (bridge) of this name that this driver didn't make");
+    expect(names()).to.deep.equal(["lo", "d-dcos"]);
+    expect(plugin.driver.store.networks()).to.deep.equal([]);
   });
 
   it("go on after a restart between any two calls", async () => {

@@ -1,5 +1,6 @@
 import { expect } from "chai";
 import fc from "fast-check";
+import { decodeFact } from "../../../facts/codec.ts";
 import { changesFromGossip, type GossipedValue } from "../../../facts/gossiped.ts";
 import { publishingSink } from "../../../facts/publish-source.ts";
 import { Publisher } from "../../../facts/publisher.ts";
@@ -20,7 +21,7 @@ function loop() {
     now: () => 1000 + batches.length,
     write: (values) => {
       batches.push(values);
-      view.apply(changesFromGossip("node-a", values, onProblem));
+      view.apply(changesFromGossip("node-a", values, onProblem, (bytes) => publisher.writes(bytes)));
     },
   });
   return { view, publisher, batches, problems, onProblem };
@@ -61,6 +62,29 @@ describe("Publisher", () => {
     publisher.take({ kind: "status", key: "other" });
     publisher.flush();
     expect(batches).to.have.length(1);
+    const loose = sampleTask({ addresses: [{ address: "fd00:0::1" }] });
+    for (let times = 0; times < 3; times++) {
+      publisher.put({ kind: "task", key: keyOfTask(loose), body: loose });
+      publisher.flush();
+    }
+    expect(batches).to.have.length(2);
+  });
+
+  it("shows what others read, and holds it once: what was stated, unless that isn't canonical", () => {
+    const { view, publisher, batches } = loop();
+    const canonical = sampleTask({ id: "canonical" });
+    const loose = sampleTask({ id: "loose", addresses: [{ address: "fd00:0::1" }] });
+    for (const body of [canonical, loose]) publisher.put({ kind: "task", key: keyOfTask(body), body });
+    publisher.flush();
+    const { tasks } = view.snapshot();
+    expect(tasks.get(keyOfTask(canonical))?.body).to.equal(canonical);
+    expect(tasks.get(keyOfTask(loose))?.body.addresses).to.deep.equal([{ address: "fd00::1" }]);
+    for (const { value } of batches.flat()) {
+      if (value === undefined) throw new Error("a fact was taken back");
+      const fact = decodeFact(value);
+      expect(tasks.get(fact.key)).to.deep.equal(fact);
+      expect(publisher.writes(value)).to.equal(undefined);
+    }
   });
 
   it("knows what is said now", () => {

@@ -177,6 +177,24 @@ describe("a replica", () => {
     expect(owner.refused).to.deep.equal(["large"]);
   });
 
+  it("lets an owner that is full write all that it has anew", () => {
+    const settings = { ...DEFAULT_SETTINGS, maxFactsPerOwner: 10, maxBytesPerOwner: 10 * (2 + 8 + 16) };
+    const [owner, reader] = [peer("owner", settings), peer("reader", settings)];
+    const facts = (content: number) =>
+      Array.from({ length: 10 }, (_, index) => ({ key: `k${index}`, value: new Uint8Array(8).fill(content) }));
+    owner.replica.begin(1);
+    for (const content of [1, 2]) {
+      owner.replica.write(facts(content));
+      fetchAll(owner, reader, "owner", 100);
+      expect(viewOf(reader)).to.deep.equal(
+        new Map(facts(content).map(({ key, value }) => [`owner/${key}`, value.toHex()])),
+      );
+    }
+    expect(reader.refused).to.deep.equal([]);
+    const more = [{ key: "k10", value: new Uint8Array(8) }];
+    expect(() => owner.replica.write(more)).to.throw(NetError, "11 facts of 287 bytes");
+  });
+
   it("keeps what came from the snapshot to itself until somebody living speaks of its owner", () => {
     const reader = peer("reader");
     reader.replica.restore("gone", 5, 3, [{ key: "a", version: 2, value: Uint8Array.of(1) }]);

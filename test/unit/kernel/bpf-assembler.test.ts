@@ -8,8 +8,8 @@ function encoded(write: (assembler: BpfAssembler) => BpfAssembler): string[] {
   return Array.from({ length: bytes.length / 8 }, (_, index) => toHex(bytes.subarray(index * 8, index * 8 + 8)));
 }
 
-// The encodings are those that llvm-mc 14 (-triple bpfel) gives for the text beside them; those of `%=` and of stores of
-// numbers, which it doesn't know, follow RFC 9669.
+// The encodings are those that llvm-mc 14 (-triple bpfel) gives for the text beside them; those of `%=`, of stores of numbers,
+// and of atomic operations that fetch, which it doesn't take, follow RFC 9669.
 describe("assembler for eBPF", () => {
   it("encodes arithmetic on 64 and 32 bits, with registers and numbers", () => {
     expect(
@@ -62,7 +62,9 @@ describe("assembler for eBPF", () => {
             .store(2, "r10", -24, "r1") // *(u16 *)(r10 - 24) = r1
             .store(4, "r10", -40, 0) // *(u32 *)(r10 - 40) = 0
             .store(8, "r10", -8, "r0") // *(u64 *)(r10 - 8) = r0
-            .atomicAdd("r0", 8, "r1"), // lock *(u64 *)(r0 + 8) += r1
+            .atomicAdd("r0", 8, "r1") // lock *(u64 *)(r0 + 8) += r1
+            .fetchAndAdd("r1", 8, "r2") // r2 = atomic_fetch_add((u64 *)(r1 + 8), r2)
+            .compareAndSwap("r3", 0, "r1"), // r0 = cmpxchg_64(r3 + 0, r0, r1)
       ),
     ).to.deep.equal([
       "71a1e2ff00000000",
@@ -74,6 +76,8 @@ describe("assembler for eBPF", () => {
       "620ad8ff00000000",
       "7b0af8ff00000000",
       "db10080000000000",
+      "db21080001000000",
+      "db130000f1000000",
     ]);
   });
 

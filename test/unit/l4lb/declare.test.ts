@@ -8,7 +8,7 @@ const port = (said: Partial<TaskPort>): TaskPort => ({ protocol: "tcp", containe
 
 function declared(task: Partial<Task>, families: readonly (4 | 6)[] = [4, 6]) {
   const { memberships, problems } = declare(sampleTask(task), false, new Set(families));
-  const vips = [...memberships].map(([vip, { places }]) => `${vip} → ${places.map(backendName).join(" ")}`);
+  const vips = memberships.map(({ id, places }) => `${id} → ${places.map(backendName).join(" ")}`);
   return { vips, problems };
 }
 

@@ -8,4 +8,8 @@ describe("a histogram", () => {
     expect(histogram.cumulative).to.deep.equal([2, 3, 4]);
     expect(histogram.sum).to.be.closeTo(3.65, 1e-9);
   });
+
+  it("has every bucket from the start, empty", () => {
+    expect(new Histogram([0.1, 1]).cumulative).to.deep.equal([0, 0, 0]);
+  });
 });

@@ -55,9 +55,16 @@ describe("the folder of CNI configurations", () => {
     sync({ "a.conf": OURS, "b.conf": OURS, "b.conflist": OURS });
     writeFileSync(join(dir, "87-podman.conflist"), '{"name":"podman"}');
     writeFileSync(join(dir, "broken.conf"), '{"dcosNet":{"managed":true}');
+    writeFileSync(join(dir, "logged.conf"), '{"name":"mine","dcosNet":{"logFile":"/var/log/mine.log"}}');
     writeFileSync(join(dir, "notes.txt"), OURS);
     expect([...sync({ "a.conf": OURS }).remove].sort()).to.deep.equal([join(dir, "b.conf"), join(dir, "b.conflist")]);
-    expect(readdirSync(dir).sort()).to.deep.equal(["87-podman.conflist", "a.conf", "broken.conf", "notes.txt"]);
+    expect(readdirSync(dir).sort()).to.deep.equal([
+      "87-podman.conflist",
+      "a.conf",
+      "broken.conf",
+      "logged.conf",
+      "notes.txt",
+    ]);
   });
 
   it("keeps somebody else's file that has a name of ours, and says so", () => {

@@ -38,6 +38,7 @@ describe("the metrics page", () => {
   });
 
   it("has what gossip, facts, sources and overlay count", () => {
+    const used = process.cpuUsage();
     const sample = sampleState();
     sample.learn(taskFact("m1", sampleTask()), statusFact("m1", "dcos"));
     sample.sources.push({ name: "file", tasks: 4, problem: "no such directory" });
@@ -62,6 +63,7 @@ describe("the metrics page", () => {
       expect(page.get(name), name).to.equal(value);
     }
     expect(page.get("process_resident_memory_bytes")).to.be.greaterThan(1e6);
+    expect(page.get("process_cpu_seconds_total")).to.be.at.least((used.user + used.system) / 1e6);
   });
 
   it("has the pools on the leader only, with how full they are", () => {

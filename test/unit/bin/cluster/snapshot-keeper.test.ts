@@ -13,6 +13,7 @@ describe("the keeper of what a node knows", () => {
   let keeper: SnapshotKeeper;
   let problems: string[];
   let saves: number;
+  let saveMs: number;
   const path = () => join(folder, "state", "facts.snapshot");
   const log = {
     ...{ debug: () => {}, info: () => {} },
@@ -22,9 +23,12 @@ describe("the keeper of what a node knows", () => {
 
   beforeEach(async () => {
     folder = mkdtempSync(join(tmpdir(), "dcos-net-snapshot-"));
-    [clock, problems, saves] = [fakeClock(), [], 0];
+    [clock, problems, saves, saveMs] = [fakeClock(), [], 0, 0];
     linuxFiles.makeDirectory(join(folder, "state"));
-    const state = () => ({ savedAt: ++saves, generation: 1, members: [], logs: [] });
+    const state = () => {
+      clock.spend(saveMs);
+      return { savedAt: ++saves, generation: 1, members: [], logs: [] };
+    };
     keeper = new SnapshotKeeper({ path: path(), state, files: linuxFiles, clock, random: () => 0.5, log });
     await clock.advance(0);
   });
@@ -39,6 +43,17 @@ describe("the keeper of what a node knows", () => {
     const before = saves;
     for (let change = 0; change < 100; change++) keeper.note();
     await clock.advance(1000);
+    expect(saves).to.equal(before + 1);
+    expect(saved()).to.equal(saves);
+  });
+
+  it("saves within seconds of a change, too, when the last save took a second", async () => {
+    saveMs = 1000;
+    keeper.note();
+    await clock.advance(2000);
+    const before = saves;
+    keeper.note();
+    await clock.advance(8000);
     expect(saves).to.equal(before + 1);
     expect(saved()).to.equal(saves);
   });

@@ -34,7 +34,7 @@ describe("the Mesos-DNS that an agent is", () => {
 
   it("isn't without masters, and says which setting names them", () => {
     expect(() => made({}))
-      .to.throw("setting mesos_master")
+      .to.throw("set mesos_master")
       .with.property("code", "invalid");
   });
 });

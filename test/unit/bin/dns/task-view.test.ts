@@ -5,7 +5,7 @@ import { expect } from "chai";
 import { taskView } from "../../../../bin/dns/task-view.ts";
 import { linuxFiles } from "../../../../kernel/file.ts";
 import { jsonLog } from "../../../../lib/log.ts";
-import { eventually } from "../../../support/lab.ts";
+import { eventually, SOON_MS } from "../../../support/lab.ts";
 import { testCluster } from "../../../support/overlay-suite.ts";
 
 describe("a view without gossip", () => {
@@ -40,9 +40,9 @@ describe("a view without gossip", () => {
     const { view, stop } = taskView({ ...options, directory });
     const names = async () => [...view.snapshot().tasks.values()].map(({ body }) => body.name).sort();
     try {
-      await eventually(5000, names, (found) => found.join() === "shop");
+      await eventually(SOON_MS, names, (found) => found.join() === "shop");
       writeFileSync(join(directory, "b.json"), '{"tasks": [{"name": "till"}]}');
-      await eventually(5000, names, (found) => found.join() === "shop,till");
+      await eventually(SOON_MS, names, (found) => found.join() === "shop,till");
     } finally {
       await stop();
       rmSync(directory, { recursive: true });

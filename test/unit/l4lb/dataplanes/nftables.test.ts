@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import fc from "fast-check";
-import { type FailurePoint, type FakeKernel, openFake } from "../../../../kernel/fake.ts";
+import { type FakeKernel, openFake } from "../../../../kernel/fake.ts";
+import type { FailurePoint } from "../../../../kernel/fake-failure.ts";
 import type { Dataplane } from "../../../../l4lb/dataplane.ts";
 import { openNftablesDataplane } from "../../../../l4lb/dataplanes/nftables.ts";
 import { planServices } from "../../../../l4lb/plan.ts";

@@ -96,6 +96,15 @@ describe("a campaign", () => {
     await campaign.stop();
   });
 
+  it("tries a store that is away again within half a second, at first", async () => {
+    const store = new WatchedStore();
+    store.away = true;
+    const { campaign, clock } = await stage({ store });
+    await clock.advance(500);
+    expect(store.tries).to.equal(2);
+    await campaign.stop();
+  });
+
   it("tries a store that is away less and less often, and says what is wrong", async () => {
     const store = new WatchedStore();
     store.away = true;
