@@ -17,8 +17,17 @@ export interface EngineNetwork {
     readonly gateway: string | undefined;
     readonly aux: Readonly<Record<string, string>>;
   }[];
-  /** Ids of the endpoints of running containers; asked for networks of our driver only. */
+  /** Ids of all endpoints; asked for networks of our driver only. */
   readonly endpoints: readonly string[];
+  /** Those that have no running container: one that just comes or goes, or that Docker keeps by mistake. */
+  readonly idle: readonly IdleEndpoint[];
+}
+
+/** An endpoint without a running container. */
+export interface IdleEndpoint {
+  readonly id: string;
+  /** That of its container. */
+  readonly name: string;
 }
 
 /** A network to be made. */
@@ -38,6 +47,9 @@ export interface Engine {
   apiVersion(): Promise<string>;
   create(spec: NetworkSpec): Promise<void>;
   remove(id: string): Promise<void>;
+  /** Removes an endpoint whose container is gone. Gives false, and does nothing, where there is a container whose name
+   *  or id begins so: Docker would take it off the network instead. */
+  removeEndpoint(network: string, endpoint: IdleEndpoint): Promise<boolean>;
 }
 
 export const DRIVER = "dcos";
@@ -64,7 +76,10 @@ export function dockerEngine(socketPath: string, timeoutMs: number): Engine {
     networks: () =>
       ask("list Docker networks", async (docker, abortSignal) => {
         const listed = await docker.listNetworks({ abortSignal });
-        const full = listed.map((network) => (network.Driver === DRIVER ? inspect(docker, network.Id) : network));
+        // The list doesn't have the containers, and a network may go meanwhile.
+        const full = listed.map((network) =>
+          network.Driver === DRIVER ? unlessMissing(docker.getNetwork(network.Id).inspect()) : network,
+        );
         return (await Promise.all(full)).flatMap((network) => (network === undefined ? [] : decode(network)));
       }),
     apiVersion: () => ask("ask Docker for its version", async (docker) => (await docker.version()).ApiVersion),
@@ -76,6 +91,12 @@ export function dockerEngine(socketPath: string, timeoutMs: number): Engine {
       ask(`remove Docker network ${id.slice(0, 12)}`, async (docker, abortSignal) => {
         await docker.getNetwork(id).remove({ abortSignal });
       }),
+    removeEndpoint: (network, { name }) =>
+      ask(`remove the endpoint of ${name} from Docker network ${network.slice(0, 12)}`, async (docker) => {
+        if ((await unlessMissing(docker.getContainer(name).inspect())) !== undefined) return false;
+        await docker.getNetwork(network).disconnect({ Container: name, Force: true });
+        return true;
+      }),
   };
 }
 
@@ -85,10 +106,10 @@ async function openClient(socketPath: string): Promise<Docker> {
   return new Client({ socketPath, host: undefined } as Docker.DockerOptions);
 }
 
-/** The network with its containers, which a list doesn't have; undefined when it has just been removed. */
-async function inspect(docker: Docker, id: string): Promise<Docker.NetworkInspectInfo | undefined> {
+/** What the engine answers; undefined when what was asked for isn't there. */
+async function unlessMissing<T>(answer: Promise<T>): Promise<T | undefined> {
   try {
-    return await docker.getNetwork(id).inspect();
+    return await answer;
   } catch (error) {
     if (statusOf(error) === 404) return undefined;
     throw error;
@@ -123,6 +144,10 @@ function decode(network: Docker.NetworkInspectInfo): EngineNetwork {
       return [{ subnet: Subnet, gateway: typeof Gateway === "string" ? Gateway : undefined, aux }];
     }),
     endpoints: Object.values(Containers ?? {}).map(({ EndpointID }) => EndpointID),
+    // In place of the container's id they have their own.
+    idle: Object.entries(Containers ?? {})
+      .filter(([key]) => key.startsWith("ep-"))
+      .map(([, endpoint]) => ({ id: endpoint.EndpointID, name: endpoint.Name })),
   };
 }
 

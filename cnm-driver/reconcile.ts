@@ -15,6 +15,8 @@ export class Reconciler {
   readonly #driver: DockerDriver;
   readonly #log: Log;
   #conflicts = "";
+  /** Ids of the endpoints that had no running container at the last pass. */
+  #idle: ReadonlySet<string> = new Set();
   #isReachable = true;
 
   constructor(engine: Engine, driver: DockerDriver, log: Log) {
@@ -31,7 +33,7 @@ export class Reconciler {
     this.#restore(networks, overlays);
     this.#collect(networks, overlays, now);
     const plan = planNetworks(overlays, networks, await this.#engine.apiVersion());
-    this.#tell(plan.conflicts);
+    this.#tell([...plan.conflicts, ...(await this.#release(networks))]);
     for (const id of plan.remove) {
       await this.#engine.remove(id);
       this.#log.info("Docker network removed", { network: id.slice(0, 12) });
@@ -89,6 +91,25 @@ export class Reconciler {
       const freed = ipam.collect(name);
       if (freed.length > 0) this.#log.warn("Docker leases given back", { overlay: name, count: freed.length });
     }
+  }
+
+  /** Removes the endpoints that Docker keeps of containers that are gone. It does when they end after it was started and
+   *  before it has found us, and then nothing of the same name can start. What merely comes or goes isn't idle at two
+   *  passes. Gives what can't be removed, in sentences. */
+  async #release(networks: readonly EngineNetwork[]): Promise<string[]> {
+    const kept: string[] = [];
+    const before = this.#idle;
+    this.#idle = new Set(networks.flatMap(({ idle }) => idle.map(({ id }) => id)));
+    for (const { id: network, name, idle } of networks) {
+      for (const endpoint of idle.filter(({ id }) => before.has(id))) {
+        if (await this.#engine.removeEndpoint(network, endpoint)) {
+          this.#log.warn("Docker endpoint without container removed", { network: name, container: endpoint.name });
+        } else {
+          kept.push(`container ${endpoint.name} can't start: Docker keeps its former endpoint, so restart Docker`);
+        }
+      }
+    }
+    return kept;
   }
 
   /** Says what is in the way when it changes. */

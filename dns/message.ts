@@ -92,8 +92,8 @@ function hasPointer(message: Uint8Array, start: number): boolean {
 
 /** The OPT record among what follows the question; undefined when the rest is malformed. */
 function readAdditional(message: Uint8Array, start: number): { edns: Edns | undefined } | undefined {
-  const answers = u16(message, 6);
-  const total = answers + u16(message, 8) + u16(message, 10);
+  const before = u16(message, 6) + u16(message, 8);
+  const total = before + u16(message, 10);
   let edns: Edns | undefined;
   let offset = start;
   for (let index = 0; index < total; index++) {
@@ -101,7 +101,7 @@ function readAdditional(message: Uint8Array, start: number): { edns: Edns | unde
     if (record === undefined) return undefined;
     if (record.type === TYPE.OPT) {
       // RFC 6891 section 6.1.1: one OPT, of the root, in the additional section.
-      if (edns !== undefined || record.name !== "" || index < answers) return undefined;
+      if (edns !== undefined || record.name !== "" || index < before) return undefined;
       edns = readOpt(message, record);
       if (edns === undefined) return undefined;
     }

@@ -1,5 +1,5 @@
 import type { Name } from "./name.ts";
-import { type DnsRecord, dataText, orderOf, type RecordData, typeOf } from "./record.ts";
+import { type DnsRecord, orderOf, type RecordData, typeOf } from "./record.ts";
 import type { Zone } from "./zone.ts";
 
 /** Records of one type at a name, in their order before rotation; never changes. */
@@ -14,99 +14,82 @@ export interface NameData {
   readonly sets: readonly RecordSet[];
 }
 
-interface Counted {
-  readonly record: DnsRecord;
-  count: number;
+/** A record as its name holds it. */
+export interface HeldRecord extends DnsRecord {
+  /** How many origins have it. */
+  origins: number;
 }
 
-/** Records of a name, each with the number of origins that it has. Most names have one record and of the others most
- *  have a few, so all are held with as little memory as can be: there may be a million names. */
+/** Records of a name, each once, with the number of origins that it has. */
 export class NameRecords {
   readonly name: Name;
   /** Names directly below that exist. */
   children = 0;
-  #one: DnsRecord | undefined;
-  #count = 0;
-  /** From the second record on: by type, those of one type in their order before rotation. */
-  #many: Counted[] | undefined;
+  /** By type, those of one type in their order before rotation. Most names have one record, which is held as it is:
+   *  there may be a million. */
+  #held: HeldRecord | HeldRecord[] | undefined;
 
   constructor(name: Name) {
     this.name = name;
   }
 
   get size(): number {
-    return this.#many === undefined ? Number(this.#one !== undefined) : this.#many.length;
+    return this.#all().length;
   }
 
-  /** One origin more has it. True when the name became different. */
-  add(record: DnsRecord): boolean {
-    if (this.#many !== undefined) return addTo(this.#many, record);
-    if (this.#one === undefined) {
-      this.#one = record;
-      this.#count = 1;
-      return true;
+  /** One origin more has this content, and the record is given back: with one origin when it is new. The TTL is that of
+   *  the first. */
+  add(ttl: number, data: RecordData): HeldRecord {
+    const { index, there } = find(this.#all(), data);
+    if (there !== undefined) {
+      there.origins++;
+      return there;
     }
-    if (isSame(this.#one, record)) {
-      this.#count++;
-      return false;
-    }
-    this.#many = [{ record: this.#one, count: this.#count }];
-    this.#one = undefined;
-    return addTo(this.#many, record);
+    const record = { name: this.name, ttl, data, origins: 1 };
+    if (this.#held === undefined) this.#held = record;
+    else if (Array.isArray(this.#held)) this.#held.splice(index, 0, record);
+    else this.#held = [this.#held].toSpliced(index, 0, record);
+    return record;
   }
 
-  /** One origin less has it. True when the name became different. */
-  remove(record: DnsRecord): boolean {
-    if (this.#many !== undefined) return removeFrom(this.#many, record);
-    if (this.#one === undefined || !isSame(this.#one, record) || --this.#count > 0) return false;
-    this.#one = undefined;
+  /** One origin less has a record that this name holds. True when it was the last one. */
+  remove(record: HeldRecord): boolean {
+    record.origins--;
+    if (record.origins > 0) return false;
+    if (Array.isArray(this.#held)) this.#held.splice(find(this.#held, record.data).index, 1);
+    else this.#held = undefined;
     return true;
   }
 
-  /** All of them, in no order. */
-  *records(): Generator<DnsRecord> {
-    if (this.#one !== undefined) yield this.#one;
-    for (const { record } of this.#many ?? []) yield record;
+  /** All of them. */
+  records(): Iterable<DnsRecord> {
+    return this.#all();
   }
 
   /** What is there now, in sets by type; undefined when there are no records. Costs as much as there are. */
   dataIn(zone: Zone): NameData | undefined {
-    const one = this.#one;
-    if (one !== undefined) return { zone, sets: [{ type: typeOf(one.data), records: [one] }] };
-    if (this.#many === undefined || this.#many.length === 0) return undefined;
-    return { zone, sets: setsOf(this.#many) };
+    const all = this.#all();
+    return all.length === 0 ? undefined : { zone, sets: setsOf(all) };
+  }
+
+  #all(): readonly HeldRecord[] {
+    if (this.#held === undefined) return NONE;
+    return Array.isArray(this.#held) ? this.#held : [this.#held];
   }
 }
 
-/** Two records of a name are one when type and data are; the TTL is that of the first. */
-function isSame(a: DnsRecord, b: DnsRecord): boolean {
-  return a.data.type === b.data.type && dataText(a.data) === dataText(b.data);
-}
+const NONE: readonly never[] = [];
 
-function addTo(many: Counted[], record: DnsRecord): boolean {
-  const { index, there } = find(many, record);
-  if (there === undefined) many.splice(index, 0, { record, count: 1 });
-  else there.count++;
-  return there === undefined;
-}
-
-function removeFrom(many: Counted[], record: DnsRecord): boolean {
-  const { index, there } = find(many, record);
-  if (there === undefined || --there.count > 0) return false;
-  many.splice(index, 1);
-  return true;
-}
-
-/** Where a record is, or belongs. */
-function find(many: readonly Counted[], { data }: DnsRecord): { index: number; there: Counted | undefined } {
+/** Where the record of this content is, or belongs. Two records of a name are one when type and data are. */
+function find(all: readonly HeldRecord[], data: RecordData): { index: number; there: HeldRecord | undefined } {
   const type = typeOf(data);
   const order = orderOf(data);
   let low = 0;
-  let high = many.length;
+  let high = all.length;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    const each = many[middle];
-    const side = each === undefined ? 0 : compare(each.record.data, type, order);
+    const each = all[middle];
+    const side = each === undefined ? 0 : compare(each.data, type, order);
     if (side === 0) return { index: middle, there: each };
     if (side < 0) low = middle + 1;
     else high = middle;
@@ -122,9 +105,9 @@ function compare(data: RecordData, type: number, order: string): number {
   return text < order ? -1 : Number(text > order);
 }
 
-function setsOf(sorted: readonly Counted[]): RecordSet[] {
+function setsOf(sorted: readonly DnsRecord[]): RecordSet[] {
   const sets: { readonly type: number; readonly records: DnsRecord[] }[] = [];
-  for (const { record } of sorted) {
+  for (const record of sorted) {
     const type = typeOf(record.data);
     const last = sets.at(-1);
     if (last?.type === type) last.records.push(record);

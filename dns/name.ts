@@ -6,6 +6,12 @@ export const NAME_BYTES = 255;
 /** Pointers that one name may follow; a name of 255 bytes can't need more. */
 const POINTERS_MOST = 127;
 
+const DOT = 0x2e;
+const BACKSLASH = 0x5c;
+const UPPER_A = 0x41;
+const UPPER_Z = 0x5a;
+const DIGIT_0 = 0x30;
+
 /** A name as we hold it: lower case, labels joined by dots, without the closing dot; the root is the empty text. A
  *  byte that isn't printable ASCII, and a dot or backslash inside a label, is `\ddd` (RFC 1035 section 5.1), so that
  *  splitting at dots always gives the labels. */
@@ -20,14 +26,14 @@ export interface ReadName {
 /** The name that begins at `start`, following compression pointers (RFC 1035 section 4.1.4), which must lead backwards.
  *  Undefined when it isn't one. */
 export function readName(message: Uint8Array, start: number): ReadName | undefined {
-  let name = "";
+  let text = 0;
   let length = 1;
   let end: number | undefined;
   let pointers = 0;
   for (let offset = start; ; ) {
     const size = message[offset];
     if (size === undefined) return undefined;
-    if (size === 0) return { name, end: end ?? offset + 1 };
+    if (size === 0) return { name: TEXT.toString("latin1", 0, text), end: end ?? offset + 1 };
     if (size >= 0xc0) {
       const target = ((size & 0x3f) << 8) | (message[offset + 1] ?? 0);
       if (offset + 1 >= message.length || target >= offset || ++pointers > POINTERS_MOST) return undefined;
@@ -37,25 +43,30 @@ export function readName(message: Uint8Array, start: number): ReadName | undefin
     }
     length += size + 1;
     if (size > LABEL_BYTES || length > NAME_BYTES || offset + size >= message.length) return undefined;
-    name += name === "" ? labelText(message, offset) : `.${labelText(message, offset)}`;
+    if (text > 0) TEXT[text++] = DOT;
+    text = writeLabelText(message, offset, text);
     offset += size + 1;
   }
 }
 
-/** Text of the label whose length byte is at `offset`. */
-function labelText(message: Uint8Array, offset: number): string {
-  let label = "";
-  const end = offset + (message[offset] ?? 0);
-  for (let index = offset + 1; index <= end; index++) label += CHARACTER[message[index] ?? 0];
-  return label;
-}
+/** Where a name's text is put together: joining strings would leave one for every letter to the collector. */
+const TEXT = Buffer.alloc(4 * NAME_BYTES);
 
-/** Text of each byte inside a label. */
-const CHARACTER: readonly string[] = Array.from({ length: 256 }, (_, byte) => {
-  const character = String.fromCharCode(byte);
-  const plain = byte > 0x20 && byte < 0x7f && character !== "." && character !== "\\";
-  return plain ? character.toLowerCase() : `\\${String(byte).padStart(3, "0")}`;
-});
+/** Appends the text of the label whose length byte is at `offset`; gives the new length of the text. */
+function writeLabelText(message: Uint8Array, offset: number, start: number): number {
+  let text = start;
+  const end = offset + (message[offset] ?? 0);
+  for (let index = offset + 1; index <= end; index++) {
+    const byte = message[index] ?? 0;
+    if (byte > 0x20 && byte < 0x7f && byte !== DOT && byte !== BACKSLASH) {
+      TEXT[text++] = byte >= UPPER_A && byte <= UPPER_Z ? byte + 0x20 : byte;
+      continue;
+    }
+    TEXT[text++] = BACKSLASH;
+    for (let unit = 100; unit >= 1; unit /= 10) TEXT[text++] = DIGIT_0 + (Math.trunc(byte / unit) % 10);
+  }
+  return text;
+}
 
 /** The name in bytes without compression, or undefined when it can't be one: an empty or too long label, more than 255
  *  bytes, or a character beyond ASCII. */
@@ -98,9 +109,6 @@ export function writeName(name: Name, to: Uint8Array): number {
   return name.length + 2;
 }
 
-const DOT = 0x2e;
-const BACKSLASH = 0x5c;
-
 function writeEscaped(name: Name, to: Uint8Array): number {
   const bytes = nameBytes(name);
   if (bytes === undefined) return 0;
@@ -116,7 +124,7 @@ export function isSendableName(name: Name): boolean {
 const scratch = new Uint8Array(NAME_BYTES + 1);
 
 /** Bytes of one label; undefined when it is empty, too long, or has a character that is not ASCII. */
-export function labelBytes(label: string): number[] | undefined {
+function labelBytes(label: string): number[] | undefined {
   const bytes: number[] = [];
   for (let index = 0; index < label.length; index++) {
     const escaped = label[index] === "\\" ? label.slice(index + 1, index + 4) : undefined;

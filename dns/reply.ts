@@ -1,6 +1,6 @@
-import { CLASS, EDNS_UDP_BYTES, FLAG, OPTION, TYPE } from "./codes.ts";
+import { CLASS, EDNS_UDP_BYTES, FLAG, OPTION, TCP_BYTES, TYPE } from "./codes.ts";
 import { HEADER_BYTES, type Query } from "./message.ts";
-import { labelBytes, type Name, parentOf } from "./name.ts";
+import { type Name, parentOf } from "./name.ts";
 import { addressBytes, type DnsRecord, type RecordData, typeOf } from "./record.ts";
 
 /** Why an answer is as it is, for people (RFC 8914). */
@@ -82,17 +82,20 @@ export function encodeOpt({ edns }: Query, { rcode, extendedError }: OptContent)
   return Uint8Array.from([0, 0, TYPE.OPT, ...size, rcode >> 4, 0, dnssecOk, 0, ...length, ...options]);
 }
 
+/** Where replies are written, one at a time: any message, and the record that was one too many. */
+const SCRATCH = new Uint8Array(TCP_BYTES + 2048);
+const BACKSLASH = 0x5c;
+
 /** Writes records one after another, as long as they fit, pointing back to names that were written before (RFC 1035
- *  section 4.1.4). */
+ *  section 4.1.4). There is one at a time. */
 class Writer {
-  #bytes: Uint8Array;
   #length = HEADER_BYTES;
   readonly #limit: number;
   readonly #offsets = new Map<Name, number>();
 
   constructor(limit: number) {
     this.#limit = limit;
-    this.#bytes = new Uint8Array(Math.min(limit, 512) + 64);
+    SCRATCH.fill(0, 0, HEADER_BYTES);
   }
 
   begin({ question, name }: Query): void {
@@ -117,9 +120,10 @@ class Writer {
     return records.length;
   }
 
+  /** A copy of what was written, with `tail` behind it. */
   finish(tail: Uint8Array): Uint8Array {
     this.#put(tail);
-    return this.#bytes.subarray(0, this.#length);
+    return SCRATCH.slice(0, this.#length);
   }
 
   #takeBack(start: number): void {
@@ -131,14 +135,13 @@ class Writer {
     this.#name(name, true);
     this.#u16(typeOf(data));
     this.#u16(CLASS.IN);
-    this.#u16(ttl >>> 16);
-    this.#u16(ttl & 0xffff);
+    this.#u32(ttl);
     const lengthAt = this.#length;
     this.#u16(0);
     this.#data(data);
     const length = this.#length - lengthAt - 2;
-    this.#bytes[lengthAt] = length >> 8;
-    this.#bytes[lengthAt + 1] = length & 0xff;
+    SCRATCH[lengthAt] = length >> 8;
+    SCRATCH[lengthAt + 1] = length;
   }
 
   #data(data: RecordData): void {
@@ -157,10 +160,11 @@ class Writer {
       case "SOA":
         this.#name(data.mname, true);
         this.#name(data.rname, true);
-        for (const value of [data.serial, data.refresh, data.retry, data.expire, data.minimum]) {
-          this.#u16(value >>> 16);
-          this.#u16(value & 0xffff);
-        }
+        this.#u32(data.serial);
+        this.#u32(data.refresh);
+        this.#u32(data.retry);
+        this.#u32(data.expire);
+        this.#u32(data.minimum);
         break;
       default:
         this.#name(data.target, true);
@@ -175,26 +179,35 @@ class Writer {
         return;
       }
       if (before === undefined && this.#length < 0x4000) this.#offsets.set(rest, this.#length);
-      const label = labelBytes(rest.split(".", 1)[0] ?? "") ?? [];
-      this.#put(Uint8Array.from([label.length, ...label]));
+      this.#firstLabel(rest);
     }
-    this.#put(ROOT);
+    SCRATCH[this.#length++] = 0;
+  }
+
+  #firstLabel(name: Name): void {
+    const lengthAt = this.#length++;
+    for (let index = 0; index < name.length && name[index] !== "."; index++) {
+      const code = name.charCodeAt(index);
+      const isEscaped = code === BACKSLASH;
+      SCRATCH[this.#length++] = isEscaped ? Number(name.slice(index + 1, index + 4)) : code;
+      if (isEscaped) index += 3;
+    }
+    SCRATCH[lengthAt] = this.#length - lengthAt - 1;
   }
 
   #u16(value: number): void {
-    this.#put(Uint8Array.of((value >> 8) & 0xff, value & 0xff));
+    SCRATCH[this.#length] = value >> 8;
+    SCRATCH[this.#length + 1] = value;
+    this.#length += 2;
+  }
+
+  #u32(value: number): void {
+    this.#u16(value >>> 16);
+    this.#u16(value & 0xffff);
   }
 
   #put(content: Uint8Array): void {
-    const needed = this.#length + content.length;
-    if (needed > this.#bytes.length) {
-      const larger = new Uint8Array(needed * 2);
-      larger.set(this.#bytes.subarray(0, this.#length));
-      this.#bytes = larger;
-    }
-    this.#bytes.set(content, this.#length);
-    this.#length = needed;
+    SCRATCH.set(content, this.#length);
+    this.#length += content.length;
   }
 }
-
-const ROOT = new Uint8Array(1);

@@ -6,8 +6,8 @@ import type { Log } from "../lib/log.ts";
 import { EXTENDED_ERROR, RCODE } from "./codes.ts";
 import { ServerCookies } from "./cookie.ts";
 import type { Endpoint } from "./endpoint.ts";
+import type { Handed } from "./fast/handed.ts";
 import { SharedTable } from "./fast/table.ts";
-import type { Handed } from "./fast/worker.ts";
 import { Workers } from "./fast/workers.ts";
 import type { Forwarding } from "./forward/forwarder.ts";
 import type { Query } from "./message.ts";
@@ -85,7 +85,7 @@ export class DnsServer {
       table: this.#table,
       count: workers,
       recursion,
-      onHanded: (handed) => void this.#answerHanded(handed),
+      onHanded: (handed) => this.#answerHanded(handed),
       onFailure: (error) => log.error("worker failed", { error }),
     });
     forward?.publishTo(this.#table);
@@ -197,8 +197,14 @@ export class DnsServer {
     this.#cancels.add(cancel);
   }
 
-  async #answerHanded({ fd, message, source }: Handed): Promise<void> {
-    const reply = await this.#answer(message, "udp", source);
+  /** At once where that can be: a promise for each query is much of what unknown names cost. */
+  #answerHanded(handed: Handed): void {
+    const reply = this.#answer(handed.message, "udp", handed.source);
+    if (reply instanceof Promise) void reply.then((late) => this.#sendHanded(handed, late));
+    else this.#sendHanded(handed, reply);
+  }
+
+  #sendHanded({ fd, source }: Handed, reply: Uint8Array | undefined): void {
     this.#workers.finished();
     if (reply === undefined || this.#state === "stopped") return;
     if (!sendDatagram(fd, reply, source)) {
@@ -206,26 +212,39 @@ export class DnsServer {
     }
   }
 
-  /** `source`: over UDP, who asks, as a struct sockaddr. */
-  async #answer(message: Uint8Array, transport: Transport, source?: Uint8Array): Promise<Uint8Array | undefined> {
+  /** `source`: over UDP, who asks, as a struct sockaddr. Undefined for silence. Neither throws nor rejects. */
+  #answer(
+    message: Uint8Array,
+    transport: Transport,
+    source?: Uint8Array,
+  ): Promise<Uint8Array | undefined> | Uint8Array | undefined {
     try {
       const makeCookie =
         source && ((cookie: Uint8Array) => this.#cookies.option(cookie, addressIn(source), this.#now()));
       const outcome = respond(message, transport, this.#authority, makeCookie);
       if (outcome.outcome === "dropped") return undefined;
       const { query } = outcome;
-      const reply = outcome.outcome === "reply" ? outcome.message : await this.#forwarded(query, transport);
-      const limited = source !== undefined && reply.length > LARGE_BYTES && !this.#mayHaveLarge(query, source);
-      return limited ? encode(query, OVER_TCP, transport, this.#authority) : reply;
+      if (outcome.outcome === "reply") return this.#limited(outcome.message, query, source);
+      const forwarded = this.#forwarded(query, transport).then((reply) => this.#limited(reply, query, source));
+      return forwarded.catch((error: unknown) => this.#failed(error));
     } catch (error) {
-      this.#options.log.error("answering failed", { error: messageOf(error) });
-      return undefined;
+      return this.#failed(error);
     }
+  }
+
+  #failed(error: unknown): undefined {
+    this.#options.log.error("answering failed", { error: messageOf(error) });
   }
 
   async #forwarded(query: Query, transport: Transport): Promise<Uint8Array> {
     const reply = await this.#forward(query, transport);
     return reply instanceof Uint8Array ? reply : encode(query, reply, transport, this.#authority);
+  }
+
+  /** The reply, or over UDP, where it is large and the asker may not have it, one that says to come over TCP. */
+  #limited(reply: Uint8Array, query: Query, source: Uint8Array | undefined): Uint8Array {
+    if (source === undefined || reply.length <= LARGE_BYTES || this.#mayHaveLarge(query, source)) return reply;
+    return encode(query, OVER_TCP, "udp", this.#authority);
   }
 
   /** A cookie shows that the address is not faked. */

@@ -1,5 +1,5 @@
 import { type Name, parentOf } from "./name.ts";
-import { type NameData, NameRecords } from "./name-records.ts";
+import { type HeldRecord, type NameData, NameRecords } from "./name-records.ts";
 import { type DnsRecord, isSendable, type RecordData } from "./record.ts";
 import { SpreadMap } from "./spread-map.ts";
 import { apexRecords, type Zone } from "./zone.ts";
@@ -21,7 +21,7 @@ export class Zones implements ZoneLookup {
   readonly #zones = new Map<Name, Zone>();
   readonly #nodes = new SpreadMap<NameRecords>();
   /** One record is held as it is. */
-  readonly #origins = new SpreadMap<DnsRecord | readonly DnsRecord[]>();
+  readonly #origins = new SpreadMap<HeldRecord | readonly HeldRecord[]>();
   #touched = new SpreadMap<true>();
   #records = 0;
 
@@ -107,10 +107,10 @@ export class Zones implements ZoneLookup {
 
   /** Gives back the record as it is held here: each name that there is is in memory once, however many records have
    *  it. */
-  #add(said: DnsRecord): DnsRecord {
-    const node = this.#nodes.get(said.name) ?? this.#create(said.name);
-    const record = { name: node.name, ttl: said.ttl, data: this.#shared(said.data) };
-    if (node.add(record)) {
+  #add({ name, ttl, data }: DnsRecord): HeldRecord {
+    const node = this.#nodes.get(name) ?? this.#create(name);
+    const record = node.add(ttl, this.#shared(data));
+    if (record.origins === 1) {
       this.#records++;
       this.#touched.set(node.name, true);
     }
@@ -122,7 +122,7 @@ export class Zones implements ZoneLookup {
     return target === undefined ? data : ({ ...data, target } as RecordData);
   }
 
-  #remove(record: DnsRecord): void {
+  #remove(record: HeldRecord): void {
     const node = this.#nodes.get(record.name);
     if (node === undefined || !node.remove(record)) return;
     this.#records--;
@@ -152,6 +152,6 @@ export class Zones implements ZoneLookup {
   }
 }
 
-function isList(held: DnsRecord | readonly DnsRecord[]): held is readonly DnsRecord[] {
+function isList(held: HeldRecord | readonly HeldRecord[]): held is readonly HeldRecord[] {
   return Array.isArray(held);
 }

@@ -15,6 +15,8 @@ const HASH_BYTES = 32;
 const HEAD_BYTES = MAGIC.length + 1 + HASH_BYTES;
 const MAX_FILE = 512 * 1024 * 1024;
 const MAX_COUNT = 1_000_000;
+const PIECE_BYTES = 256 * 1024;
+const NOTHING = new Uint8Array(0);
 const FORMAT = 2;
 
 /** Reads the content of a file of one format. */
@@ -28,20 +30,8 @@ const FORMATS: ReadonlyMap<number, ReadContent> = new Map([
 
 /** The bytes of a snapshot. */
 export function encodeSnapshot(state: NodeState): Uint8Array {
-  const out = new Writer(64 * 1024);
-  out.varint(state.savedAt);
-  out.varint(state.generation);
-  out.varint(state.members.length);
-  for (const { name, address, generation, incarnation } of state.members) {
-    out.text(name);
-    out.text(address);
-    out.varint(generation);
-    out.varint(incarnation);
-  }
-  out.varint(state.logs.length);
-  for (const log of state.logs) putLog(out, log);
-  const content = out.finish();
-  return Buffer.concat([MAGIC, Uint8Array.of(FORMAT), hashOf(content), content]);
+  const content = Buffer.concat(Array.from(piecesOf(state), (piece) => piece.slice()));
+  return Buffer.concat([headOf(createHash("sha256").update(content).digest()), content]);
 }
 
 /** The state in these bytes. Throws a NetError: `unsupported` at a newer format, `invalid` at a damaged file. */
@@ -53,7 +43,7 @@ export function decodeSnapshot(bytes: Uint8Array, path: string): NodeState {
   const read = FORMATS.get(format);
   if (read === undefined) throw tooNew(path, format);
   const content = bytes.subarray(HEAD_BYTES);
-  if (!equalBytes(hashOf(content), bytes.subarray(MAGIC.length + 1, HEAD_BYTES))) {
+  if (!equalBytes(createHash("sha256").update(content).digest(), bytes.subarray(MAGIC.length + 1, HEAD_BYTES))) {
     throw damaged(path, "its checksum doesn't fit its content");
   }
   const input = new Reader(content, "snapshot of facts");
@@ -67,22 +57,66 @@ export function saveSnapshot(files: Files, path: string, state: NodeState): void
   files.replace(path, encodeSnapshot(state), 0o600);
 }
 
+/** The same in many steps of a millisecond or two each, so that other work can be done in between: the content is
+ *  written beside the file and takes its place in the last step. It is encoded twice, because its hash comes first and
+ *  it may be too much to hold. Who doesn't go to the end calls `return`. */
+export function* savingSnapshot(files: Files, path: string, state: NodeState): Generator<undefined, void> {
+  const hash = createHash("sha256");
+  for (const piece of piecesOf(state)) {
+    hash.update(piece);
+    yield;
+  }
+  const part = `${path}.part`;
+  try {
+    files.write(part, headOf(hash.digest()), 0o600);
+    for (const piece of piecesOf(state)) {
+      files.append(part, piece);
+      yield;
+    }
+    files.rename(part, path);
+  } finally {
+    files.remove(part);
+  }
+}
+
 /** Reads the snapshot; undefined when there is none. Throws as {@link decodeSnapshot} does. */
 export function loadSnapshot(files: Files, path: string): NodeState | undefined {
   const bytes = files.read(path, MAX_FILE);
   return bytes === undefined ? undefined : decodeSnapshot(bytes, path);
 }
 
-function putLog(out: Writer, { owner, generation, version, entries }: SavedLog): void {
-  out.text(owner);
+function headOf(hash: Uint8Array): Uint8Array {
+  return Buffer.concat([MAGIC, Uint8Array.of(FORMAT), hash]);
+}
+
+/** The content, each piece valid until the next one is asked for. */
+function* piecesOf({ savedAt, generation, members, logs }: NodeState): Generator<Uint8Array> {
+  const out = new Writer(2 * PIECE_BYTES);
+  out.varint(savedAt);
   out.varint(generation);
-  out.varint(version);
-  out.varint(entries.length);
-  for (const entry of entries) {
-    out.text(entry.key);
-    out.varint(entry.version);
-    out.bytes(entry.value ?? new Uint8Array(0));
+  out.varint(members.length);
+  for (const member of members) {
+    out.text(member.name);
+    out.text(member.address);
+    out.varint(member.generation);
+    out.varint(member.incarnation);
   }
+  out.varint(logs.length);
+  for (const { owner, generation: logGeneration, version, entries } of logs) {
+    out.text(owner);
+    out.varint(logGeneration);
+    out.varint(version);
+    out.varint(entries.length);
+    for (const entry of entries) {
+      out.text(entry.key);
+      out.varint(entry.version);
+      out.bytes(entry.value ?? NOTHING);
+      if (out.length < PIECE_BYTES) continue;
+      yield out.finish();
+      out.clear();
+    }
+  }
+  yield out.finish();
 }
 
 function getState(input: Reader, hasMembers: boolean): NodeState {
@@ -118,10 +152,6 @@ function getList<T>(input: Reader, get: (input: Reader) => T): T[] {
   const list: T[] = [];
   while (list.length < count) list.push(get(input));
   return list;
-}
-
-function hashOf(content: Uint8Array): Uint8Array {
-  return createHash("sha256").update(content).digest();
 }
 
 function damaged(path: string, said: string): NetError {

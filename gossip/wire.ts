@@ -95,6 +95,16 @@ export class Writer implements Sink {
     this.#length += value.length;
   }
 
+  /** Bytes written. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Forgets what was written. */
+  clear(): void {
+    this.#length = 0;
+  }
+
   /** What was written; valid until the next write. */
   finish(): Uint8Array {
     return this.#buffer.subarray(0, this.#length);

@@ -95,8 +95,8 @@ export function portOf(fd: number): number {
   return ((address[2] ?? 0) << 8) | (address[3] ?? 0);
 }
 
-/** Sends one datagram to a struct sockaddr as {@link DatagramBatch.source} gives it; false when the kernel refused. UDP
- *  promises no more. */
+/** Sends one datagram to a struct sockaddr, which may have more bytes than its family needs; false when the kernel
+ *  refused. UDP promises no more. */
 export function sendDatagram(fd: number, message: Uint8Array, to: Uint8Array): boolean {
   sender ??= new OneDatagram();
   return sender.send(fd, message, to) >= 0;
@@ -141,7 +141,7 @@ export class DatagramBatch {
   readonly input: Uint8Array;
   readonly #count: number;
   readonly #slot: number;
-  /** Who sent each of them: structs sockaddr. */
+  /** Who sent each of them: structs sockaddr, one every SOURCE_BYTES. */
   readonly sources: Uint8Array;
   readonly #received: Uint32Array;
   readonly #receivedAt: number;
@@ -198,12 +198,6 @@ export class DatagramBatch {
   /** Where in `sources` the sender of a datagram is. */
   sourceOffset(index: number): number {
     return index * SOURCE_BYTES;
-  }
-
-  /** Who sent a datagram, as a struct sockaddr. A copy. */
-  source(index: number): Uint8Array {
-    const length = this.#received[index * MMSGHDR_WORDS + NAME_LENGTH] ?? 0;
-    return this.sources.slice(index * SOURCE_BYTES, index * SOURCE_BYTES + length);
   }
 
   /** Slot that the next reply belongs into. */

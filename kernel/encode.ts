@@ -3,11 +3,9 @@ import { addressMessage } from "./address.ts";
 import type { FdbEntry, Neighbor, Operation, Route } from "./kernel.ts";
 import { linkAdd, linkDelete, linkSet, portSet } from "./link.ts";
 import { fdbMessage, neighborMessage } from "./neighbor.ts";
-import { routeMessage } from "./route.ts";
+import { RT_TABLE_MAIN, routeMessage } from "./route.ts";
 import { ruleMessage } from "./rule.ts";
 import { vlanAdd, vlanDelete } from "./vlan.ts";
-
-const RT_TABLE_MAIN = 254;
 
 /** What an encoder has to know of a link that an operation names. */
 export interface ResolvedLink {

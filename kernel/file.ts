@@ -117,11 +117,15 @@ function replace(path: string, content: string | Uint8Array, mode = 0o600): void
   const temporary = `${path}.${process.pid}.tmp`;
   try {
     writeNew(temporary, O_TRUNC, content, mode);
-    systemCall(`replace ${path}`, "renameat", AT_FDCWD, cString(temporary), AT_FDCWD, cString(path));
+    rename(temporary, path);
   } catch (error) {
     unlink(temporary, 0);
     throw error;
   }
+}
+
+function rename(from: string, to: string): void {
+  systemCall(`replace ${to}`, "renameat", AT_FDCWD, cString(from), AT_FDCWD, cString(to));
 }
 
 function unlink(path: string, flags: number): number {
@@ -249,6 +253,7 @@ export const linuxFiles: Files = {
   write,
   create,
   replace,
+  rename,
   append: (path, content, mode = 0o600) => writeNew(path, O_APPEND, content, mode),
   remove: removeWith(0),
   removeDirectory: removeWith(AT_REMOVEDIR),

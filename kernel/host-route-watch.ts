@@ -2,11 +2,11 @@ import { readU8 } from "./attribute.ts";
 import type { Watch } from "./kernel.ts";
 import { decodeLink, RTM_DELLINK, RTM_NEWLINK } from "./link.ts";
 import { type Message, NETLINK_ROUTE, Netlink } from "./netlink.ts";
+import { RT_TABLE_MAIN } from "./route.ts";
 
 /** Multicast groups of links, IPv4 routes and IPv6 routes, each the bit of its number less one (linux/rtnetlink.h
  *  RTNLGRP_*). */
 const GROUPS = 0x1 | 0x40 | 0x400;
-const RT_TABLE_MAIN = 254;
 const AF_INET = 2;
 const IPV4_BITS = 32;
 const IPV6_BITS = 128;

@@ -23,14 +23,13 @@ import { decodeFdb, decodeNeighbor, fdbDump, neighborDump } from "./neighbor.ts"
 import { NETLINK_ROUTE, Netlink, type Request } from "./netlink.ts";
 import { createNetns, deleteNetns, inNetns, openNetns, ownNetns } from "./netns.ts";
 import type { Nftables } from "./nftables.ts";
-import { decodeRoutes, routeDump } from "./route.ts";
+import { decodeRoutes, RT_TABLE_MAIN, routeDump } from "./route.ts";
 import { decodeRule, ruleDump } from "./rule.ts";
 import { decodeVlans, type VlanEntry, vlanDump } from "./vlan.ts";
 
 /** Multicast groups whose messages mean that something we read may have changed, each the bit of its number less one
  *  (linux/rtnetlink.h RTNLGRP_*): link, neighbour, IPv4 address, route and rule, IPv6 address, route and rule. */
 const WATCHED_GROUPS = 0x1 | 0x4 | 0x10 | 0x40 | 0x80 | 0x100 | 0x400 | 0x40000;
-const RT_TABLE_MAIN = 254;
 
 const loadHostRouteWatch = () => require("./host-route-watch.ts") as typeof import("./host-route-watch.ts");
 const loadIpvs = () => require("./ipvs-linux.ts") as typeof import("./ipvs-linux.ts");

@@ -147,7 +147,8 @@ export class ReplyBatch {
 
   #isSamePeer(a: number, b: number): boolean {
     const sources = this.#sources;
-    const [from, to] = [a * SOURCE_WORDS, b * SOURCE_WORDS];
+    const from = a * SOURCE_WORDS;
+    const to = b * SOURCE_WORDS;
     const words = ((sources[from] ?? 0) & 0xffff) === AF_INET ? PEER_WORDS[4] : PEER_WORDS[6];
     for (let word = 0; word < words; word++) if (sources[from + word] !== sources[to + word]) return false;
     return true;

@@ -22,7 +22,8 @@ const RTN_UNICAST = 1;
 const RTN_LOCAL = 2;
 const RTPROT_KERNEL = 2;
 const RTPROT_BOOT = 3;
-const RT_TABLE_MAIN = 254;
+/** The table that a route is in when none is named (linux/rtnetlink.h). */
+export const RT_TABLE_MAIN = 254;
 const RT_SCOPE_NOWHERE = 255;
 const RTNH_F_ONLINK = 4;
 const RTMSG_LENGTH = 12;

@@ -27,6 +27,8 @@ export interface Files {
   /** Replaces the whole file in one step (temporary file beside it, then rename): readers see old or new, never
    *  half. */
   replace(path: string, content: string | Uint8Array, mode?: number): void;
+  /** Gives a file another name in one step, in the place of whatever has it. */
+  rename(from: string, to: string): void;
   /** Adds to the end of the file, creating it; a single write, so that lines of parallel writers don't mix. */
   append(path: string, content: string | Uint8Array, mode?: number): void;
   /** Removes a file; false when it was not there. */

@@ -6,8 +6,10 @@ const OVERHEAD_IPV6 = 70;
 const FALLBACK = 1420;
 /** Every IPv6 link must carry this (RFC 8200 section 5); the kernel takes IPv6 off a link below it. */
 export const LEAST_MTU_IPV6 = 1280;
-/** DC/OS' own lower bound. */
-const LEAST_MTU = 552;
+/** The least MTU that an overlay may have, bytes, as in DC/OS. */
+export const LEAST_MTU = 552;
+/** The largest, bytes: an IP packet can't be longer (RFC 791 section 3.1). */
+export const LARGEST_MTU = 65_535;
 
 export interface MtuInput {
   /** What the operator set; wins over everything. */

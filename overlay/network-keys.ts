@@ -3,10 +3,6 @@ import type { Overlay, OverlayRange } from "./cluster.ts";
 import type { Section } from "./section.ts";
 import { bridgeName, type NamedPrefix, overlayNameProblem, rangeProblems, unusableProblem } from "./subnet.ts";
 
-/** Least and largest MTU that an overlay may have, bytes; the least is what DC/OS allows. */
-export const LEAST_MTU = 552;
-export const LARGEST_MTU = 65_535;
-
 const MOST_OVERLAYS = 64;
 const OVERLAY_KEYS = ["name", "subnet", "prefix", "subnet6", "prefix6", "enabled", "isolated"] as const;
 

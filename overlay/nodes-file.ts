@@ -12,15 +12,8 @@ import {
 } from "../lib/address.ts";
 import { messageOf } from "../lib/error.ts";
 import type { Cluster, ClusterNode, NodeSubnets, Overlay, OverlayRange, Vtep } from "./cluster.ts";
-import {
-  type Definition,
-  LARGEST_MTU,
-  LEAST_MTU,
-  overlaySpaces,
-  readOui,
-  readOverlays,
-  readPool,
-} from "./network-keys.ts";
+import { LARGEST_MTU, LEAST_MTU } from "./mtu.ts";
+import { type Definition, overlaySpaces, readOui, readOverlays, readPool } from "./network-keys.ts";
 import { isObject, refusal, Section } from "./section.ts";
 import { blockCount, type NamedPrefix, nthBlock, overlapProblems, overlayOf, rangeOf, vtepMac } from "./subnet.ts";
 

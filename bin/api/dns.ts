@@ -9,7 +9,7 @@ import type { Zones } from "../../dns/zones.ts";
 import { NetError } from "../../lib/error.ts";
 import type { ZoneTimes } from "../dns/timed-forwarding.ts";
 import type { ZoneCount, ZoneCounter } from "../dns/zone-counter.ts";
-import type { ApiState } from "./state.ts";
+import type { NamesState } from "./state.ts";
 
 /** The DNS server of this node as the API sees it. */
 export interface DnsState {
@@ -141,7 +141,7 @@ export interface QueryBody {
 }
 
 /** The answer to a question with where each record comes from. */
-export function queryBody(api: ApiState, state: DnsState, nameText: string, wanted: string | undefined): QueryBody {
+export function queryBody(api: NamesState, state: DnsState, nameText: string, wanted: string | undefined): QueryBody {
   const asked = readName(nameText);
   const type = readType(wanted ?? "A");
   const { name, zone, reply, records } = state.trace(asked, type);
@@ -163,13 +163,13 @@ function statusOutside(forwarded: Explained | undefined): string {
   return forwarded === undefined ? "REFUSED" : "FORWARDED";
 }
 
-function tracedEntry(api: ApiState, { record, origins, originCount }: TracedRecord): TracedEntry {
+function tracedEntry(api: NamesState, { record, origins, originCount }: TracedRecord): TracedEntry {
   const { name, ttl, data } = record;
   const entries = origins.map((origin) => originEntry(api, origin));
   return { name, type: data.type, ttl, data: dataText(data), origins: entries, originCount };
 }
 
-function originEntry(api: ApiState, { rule, form, source: { subject, fact } }: Origin): OriginEntry {
+function originEntry(api: NamesState, { rule, form, source: { subject, fact } }: Origin): OriginEntry {
   const of = describeSubject(subject);
   if (fact === undefined) return { rule, form, of };
   const { kind, key, owner, observedAt } = fact;

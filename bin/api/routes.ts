@@ -9,7 +9,7 @@ import { nodeEntries } from "./nodes.ts";
 import { deleteAgents, forgetNodes, overlayAgentOverlay, overlayMasterState } from "./overlay.ts";
 import { readQuery } from "./query.ts";
 import { recordStream } from "./record-stream.ts";
-import type { ApiState } from "./state.ts";
+import type { ApiState, NamesState } from "./state.ts";
 import { taskPage } from "./tasks.ts";
 import { vipTraceBody } from "./vip-trace.ts";
 import { vipEntries } from "./vips.ts";
@@ -43,7 +43,7 @@ export interface Route {
   readonly answer: (question: Question) => Answer | Promise<Answer>;
 }
 
-/** Everything that the API answers. */
+/** Everything that the API of a node that gossips answers. */
 export function routes(state: ApiState, metrics: MetricsPage): readonly Route[] {
   const all: Route[] = [
     get(
@@ -74,6 +74,29 @@ export function routes(state: ApiState, metrics: MetricsPage): readonly Route[] 
     post("/v1/drains", (body) => changeDrain(state, body)),
     get("/v1/tasks", ({ query }) => good(taskPage(state, query))),
     get("/v1/facts", ({ query }) => good(factPage(state, query))),
+    ...nameRoutes(state),
+    get("/health", ({ query }) => {
+      readQuery(query, []);
+      const body = healthBody(state);
+      return { status: body.healthy ? 200 : 503, body };
+    }),
+    get("/metrics", ({ query }) => {
+      readQuery(query, []);
+      return { status: 200, body: metrics.render(), contentType: METRICS_TYPE };
+    }),
+  ];
+  return withList(all);
+}
+
+/** What the API of a static cluster answers: its agents have names, no virtual IPs, and nothing of the others. */
+export function staticRoutes(state: NamesState): readonly Route[] {
+  const vips = plain(() => []);
+  return withList([get("/v1/vips", vips), ...nameRoutes(state)]);
+}
+
+/** Names, and who tells them. */
+function nameRoutes(state: NamesState): Route[] {
+  return [
     get(
       "/v1/version",
       plain(() => ({ Service: "dcos-net", Version: VERSION })),
@@ -98,16 +121,11 @@ export function routes(state: ApiState, metrics: MetricsPage): readonly Route[] 
       const { name = "", type } = readQuery(query, ["name", "type"]);
       return good(queryBody(state, dnsOf(state), name, type));
     }),
-    get("/health", ({ query }) => {
-      readQuery(query, []);
-      const body = healthBody(state);
-      return { status: body.healthy ? 200 : 503, body };
-    }),
-    get("/metrics", ({ query }) => {
-      readQuery(query, []);
-      return { status: 200, body: metrics.render(), contentType: METRICS_TYPE };
-    }),
   ];
+}
+
+/** With one route more, which lists them. */
+function withList(all: readonly Route[]): Route[] {
   const list = all.map(({ method, path }) => `${method} ${path}`);
   return [
     get(
@@ -118,7 +136,7 @@ export function routes(state: ApiState, metrics: MetricsPage): readonly Route[] 
   ];
 }
 
-function dnsOf({ dns }: ApiState): DnsState {
+function dnsOf({ dns }: NamesState): DnsState {
   const found = dns();
   if (found !== undefined) return found;
   const [tried, said] = ["ask the DNS server of this node", "it is switched off (setting dns)"];

@@ -2,10 +2,11 @@ import type { Clock } from "../../lib/clock.ts";
 import { messageOf, NetError } from "../../lib/error.ts";
 import type { Log } from "../../lib/log.ts";
 import type { Application } from "./application.ts";
-import type { ApiState } from "./state.ts";
+import type { ApiState, NamesState } from "./state.ts";
 
 export interface ApiOptions {
-  readonly state: ApiState;
+  /** In a static cluster there are names only. */
+  readonly state: ApiState | NamesState;
   /** IP address to listen on, and on no other. There is no authentication: whoever reaches it may forget nodes. */
   readonly address: string;
   /** 0 for any free one. */
@@ -30,15 +31,15 @@ const NO_BOUND = Number.MAX_SAFE_INTEGER;
 /** Starts the HTTP API of a node. Throws a NetError `io` when the port can't be had. What it needs is loaded only now:
  *  other commands shall not pay for it. */
 export async function startApi({ state, address, port, clock, log }: ApiOptions): Promise<Api> {
-  const [{ application }, { metricsPage }, { routes }, { Traffic }] = await Promise.all([
+  const [{ application }, { metricsPage }, { routes, staticRoutes }, { Traffic }] = await Promise.all([
     import("./application.ts"),
     import("./metrics.ts"),
     import("./routes.ts"),
     import("./traffic.ts"),
   ]);
   const traffic = new Traffic();
-  const page = metricsPage({ state, traffic });
-  const server = listen(address, port, application({ routes: routes(state, page), traffic, clock, log }));
+  const all = "self" in state ? routes(state, metricsPage({ state, traffic })) : staticRoutes(state);
+  const server = listen(address, port, application({ routes: all, traffic, clock, log }));
   const { port: bound = port } = server;
   log.info("API listens", { address, port: bound });
   return { port: bound, stop: () => server.stop(true) };

@@ -7,32 +7,35 @@ import type { OverlayNetwork } from "../../overlay/leader/network.ts";
 import type { Registry } from "../../overlay/leader/registry.ts";
 import type { StatusOf } from "../../overlay/leader/state-json.ts";
 import type { OverlayMetrics } from "../../overlay/metric.ts";
-
 import type { RunningVips } from "../l4lb/start.ts";
 import type { DnsState } from "./dns.ts";
+
+/** What names are told from. Every function answers at once from memory. */
+export interface NamesState {
+  /** Wall clock, milliseconds since 1970: what ages are counted from. */
+  readonly now: () => number;
+  /** The merged facts of the cluster. */
+  readonly facts: () => Snapshot;
+  /** The DNS server of this node; undefined when it is switched off. */
+  readonly dns: () => DnsState | undefined;
+}
 
 /**
  * What the HTTP API is handed of a running agent: what it knows, as plain data, and the one thing that it may be asked
  * to do. Every function answers at once from memory, with what is so at that moment.
  */
-export interface ApiState {
+export interface ApiState extends NamesState {
   readonly self: SelfState;
-  /** Wall clock, milliseconds since 1970: what ages are counted from. */
-  readonly now: () => number;
   /** True once it is known who is there: until then nobody counts as gone. Stays true. */
   readonly isSettled: () => boolean;
   /** Every member that gossip knows of, this node included, in any order. */
   readonly members: () => Iterable<MemberState>;
-  /** The merged facts of the cluster. */
-  readonly facts: () => Snapshot;
   /** Undefined on nodes that are no masters. */
   readonly master: () => MasterState | undefined;
   /** How an overlay stands on a node, by the node's status fact. */
   readonly statusOf: StatusOf;
   readonly overlay: () => OwnOverlayState;
   readonly gossip: () => GossipState;
-  /** The DNS server of this node; undefined when it is switched off. */
-  readonly dns: () => DnsState | undefined;
   /** Undefined where virtual IPs are off. */
   readonly vips: () => RunningVips | undefined;
   /** Drains a node or a task (`DrainBody`), from now on; gives the fact that says so. Throws a NetError `invalid`. */

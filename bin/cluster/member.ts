@@ -64,6 +64,12 @@ export class ClusterMember {
     this.id = id;
     this.#options = options;
     this.#members.set(id, { id, address, status: "alive", since: clock.now() });
+    // Before gossip, which shows what the former self knew while it is made.
+    this.publisher = new Publisher({
+      owner: id,
+      now: () => clock.now(),
+      write: (values) => this.#write(values),
+    });
     this.gossip = new GossipNode({
       name: id,
       address,
@@ -72,11 +78,6 @@ export class ClusterMember {
       random,
       emit: (event) => this.#onEvent(event),
       ...(state === undefined ? {} : { state }),
-    });
-    this.publisher = new Publisher({
-      owner: id,
-      now: () => clock.now(),
-      write: (values) => this.#write(values),
     });
   }
 

@@ -1,4 +1,4 @@
-import { loadSnapshot, saveSnapshot } from "../../gossip/snapshot.ts";
+import { loadSnapshot, saveSnapshot, savingSnapshot } from "../../gossip/snapshot.ts";
 import type { NodeState } from "../../gossip/state.ts";
 import type { Cancel, Clock } from "../../lib/clock.ts";
 import { messageOf } from "../../lib/error.ts";
@@ -44,6 +44,10 @@ export class SnapshotKeeper {
   readonly #options: SnapshotKeeperOptions;
   readonly #loop: Loop;
   #asked: Cancel | undefined;
+  /** Time that the last save has worked, without its pauses, milliseconds. */
+  #workedMs = 0;
+  #resume: (() => void) | undefined;
+  #isStopping = false;
 
   constructor(options: SnapshotKeeperOptions) {
     const { clock, random, log } = options;
@@ -63,7 +67,7 @@ export class SnapshotKeeper {
   /** Something changed. */
   note(): void {
     const { clock } = this.#options;
-    const pauseMs = Math.min(LONGEST_PAUSE_MS, GAP_PER_SAVE * (this.#loop.status().lastDurationMs ?? 0));
+    const pauseMs = Math.min(LONGEST_PAUSE_MS, GAP_PER_SAVE * this.#workedMs);
     this.#asked ??= clock.schedule(pauseMs, () => {
       this.#asked = undefined;
       this.#loop.request();
@@ -72,17 +76,40 @@ export class SnapshotKeeper {
 
   /** Saves a last time. */
   async stop(): Promise<void> {
+    const { files, path, state, log } = this.#options;
     this.#asked?.();
+    this.#isStopping = true;
+    this.#resume?.();
     await this.#loop.stop();
     try {
-      this.#save();
+      saveSnapshot(files, path, state());
     } catch (error) {
-      this.#options.log.warn("last view of the cluster not saved", { problem: messageOf(error) });
+      log.warn("last view of the cluster not saved", { problem: messageOf(error) });
     }
   }
 
-  #save(): void {
-    const { files, path, state } = this.#options;
-    saveSnapshot(files, path, state());
+  /** What is known at its beginning, with a pause after each step, in which it may change. */
+  async #save(): Promise<void> {
+    const { files, path, state, clock } = this.#options;
+    let startedAt = clock.monotonic();
+    let workedMs = 0;
+    const steps = savingSnapshot(files, path, state());
+    while (steps.next().done !== true) {
+      workedMs += clock.monotonic() - startedAt;
+      await this.#pause();
+      if (this.#isStopping) return void steps.return();
+      startedAt = clock.monotonic();
+    }
+    this.#workedMs = workedMs + clock.monotonic() - startedAt;
+  }
+
+  /** Until the next turn of the event loop, or the end. */
+  async #pause(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const cancel = this.#options.clock.schedule(0, resolve);
+    this.#resume = resolve;
+    await promise;
+    cancel();
+    this.#resume = undefined;
   }
 }

@@ -5,7 +5,9 @@ import { systemClock } from "../../lib/clock.ts";
 import { messageOf } from "../../lib/error.ts";
 import { jsonLog, type Log } from "../../lib/log.ts";
 import { type Agent, type AgentParts, startAgent } from "../agent.ts";
+import type { DnsState } from "../api/dns.ts";
 import { type Api, startApi } from "../api/server.ts";
+import type { NamesState } from "../api/state.ts";
 import { type App, bootId } from "../app.ts";
 import { apiStateOf } from "../cluster/api-state.ts";
 import { ClusterMode, startClusterMode } from "../cluster/cluster-mode.ts";
@@ -154,19 +156,21 @@ async function openApi(
   log: Log,
 ): Promise<Api | undefined> {
   const { api_address: address, api_port: port } = config;
-  if (!(source instanceof ClusterMode) || address === "") return undefined;
+  if (address === "") return undefined;
+  const dnsState = dns?.dns.state();
+  const state = source instanceof ClusterMode ? apiStateOf(source, agent, dnsState, vips) : namesOf(dns, dnsState);
+  if (state === undefined) return undefined;
   try {
-    return await startApi({
-      state: apiStateOf(source, agent, dns?.dns.state(), vips),
-      address,
-      port,
-      clock: systemClock,
-      log,
-    });
+    return await startApi({ state, address, port, clock: systemClock, log });
   } catch (error) {
     log.error("no API", { problem: messageOf(error) });
     return undefined;
   }
+}
+
+/** All that the API tells in a static cluster; nothing without DNS. */
+function namesOf(running: RunningDns | undefined, dns: DnsState | undefined): NamesState | undefined {
+  return running && { now: () => systemClock.now(), facts: () => running.facts(), dns: () => dns };
 }
 
 async function openSource(app: App, config: Config, log: Log, isStatic: boolean): Promise<ClusterSource> {

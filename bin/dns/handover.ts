@@ -105,7 +105,9 @@ export async function writeHandover(
 ): Promise<void> {
   let lines = [`${JSON.stringify(lineOf(handover))}\n`];
   for (const { data } of zones) {
-    for (const record of data.sets.flatMap(({ records }) => records)) lines.push(`${JSON.stringify(record)}\n`);
+    for (const { name, ttl, data: content } of data.sets.flatMap(({ records }) => records)) {
+      lines.push(`${JSON.stringify({ name, ttl, data: content })}\n`);
+    }
     if (lines.length < RECORDS_AT_ONCE) continue;
     await write(lines.join(""));
     lines = [];

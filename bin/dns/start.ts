@@ -1,6 +1,6 @@
 import type { Endpoint } from "../../dns/endpoint.ts";
 import type { MesosDnsConfig } from "../../dns/mesos/config.ts";
-import type { FactView } from "../../facts/view.ts";
+import type { FactView, Snapshot } from "../../facts/view.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import { formatIp, formatPrefix, parseIp } from "../../lib/address.ts";
 import { systemClock } from "../../lib/clock.ts";
@@ -27,6 +27,8 @@ export interface DnsParts {
 /** The DNS server of an agent, and what keeps its names where there is no gossip. */
 export interface RunningDns {
   readonly dns: AgentDns;
+  /** What its names are made of. */
+  facts(): Snapshot;
   /** Takes the overlays of the cluster, and the nodes of a static one. */
   update(cluster: Cluster): void;
   /** Begins to answer. Where another process stands in for the agent before, that goes on until `named` has resolved,
@@ -86,6 +88,7 @@ function running(
   let hasEnded = false;
   return {
     dns,
+    facts: () => view.snapshot(),
     update(cluster) {
       tasks?.show(cluster);
       takeOverlays(cluster);

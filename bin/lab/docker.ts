@@ -17,8 +17,8 @@ const PROGRAMS = { dockerd: "docker.io", docker: "docker.io", containerd: "conta
 
 /** Makes a host for the engine out of the directory `$1` in fresh mount and process namespaces, then is its first
  *  process, which ends with the engine. The engine sees an empty /run, so that it finds neither Docker nor containerd
- *  of the machine, no /etc/docker, and the host's DNS server `$2` as its only one; what it writes to /etc or /opt is
- *  gone with it. */
+ *  of the machine, no /etc/docker, the host's DNS server `$2` as its only one, and below /sys the host's links: since
+ *  release 28 it looks there whether a bridge forwards yet. What it writes to /etc or /opt is gone with it. */
 const HOST = `
 set -e
 mkdir -p "$1/plugins" "$1/run"
@@ -33,6 +33,9 @@ done
 rm -rf /etc/docker /etc/resolv.conf
 echo "nameserver $2" >/etc/resolv.conf
 mount --rbind "$1/run" /run
+mkdir /run/sys
+mount -t sysfs host /run/sys
+for directory in class/net devices/virtual/net; do mount --bind "/run/sys/$directory" "/sys/$directory"; done
 shift 2
 dockerd "$@" &
 wait

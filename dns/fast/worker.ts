@@ -2,6 +2,7 @@ import { DatagramBatch } from "../../kernel/datagram.ts";
 import { DatagramPoll } from "../../kernel/datagram-poll.ts";
 import { systemClock } from "../../lib/clock.ts";
 import { LARGE_BYTES, RateLimit } from "../rate.ts";
+import { HandedQueries } from "./handed.ts";
 import { CONTROL, IDLE, LOOK_MS, SOCKET_ROW, SOCKETS_MOST, WAITING_MOST } from "./layout.ts";
 import { Responder } from "./responder.ts";
 
@@ -11,15 +12,12 @@ export interface WorkerStart {
   /** Its number, from 0. */
   readonly worker: number;
   readonly recursion: boolean;
+  /** Where it puts what it leaves to the main thread: the memory of a {@link HandedQueries}. */
+  readonly handed: SharedArrayBuffer;
 }
 
-/** A query that a worker leaves to the main thread, which answers through the same socket. */
-export interface Handed {
-  readonly fd: number;
-  readonly message: Uint8Array;
-  /** Whom to answer, as a struct sockaddr. */
-  readonly source: Uint8Array;
-}
+/** What a worker tells: that there are queries for the main thread, or that it has ended. */
+export type WorkerNews = "handed" | "ended";
 
 const BATCH = 64;
 /** Longer queries are answered by nobody: none that is meant well is. */
@@ -33,23 +31,27 @@ declare const self: Worker;
 
 self.onmessage = ({ data }: MessageEvent<WorkerStart>) => {
   new QueryWorker(data).serve();
-  self.postMessage("ended");
+  tell("ended");
 };
 
-/** Answers until it is told to end. Its thread does nothing else, so that waiting for datagrams may block it. */
+/** Answers until it is told to end. Its thread does nothing else, so that waiting for datagrams may block it; and
+ *  leaves no garbage: the collector, which counts the shared table as this thread's too, would let it grow to more than
+ *  that before it came. */
 class QueryWorker {
   readonly #control: Int32Array;
   readonly #worker: number;
   readonly #responder: Responder;
+  readonly #handed: HandedQueries;
   readonly #batch = new DatagramBatch(BATCH, SLOT_BYTES);
   readonly #poll = new DatagramPoll(SOCKETS_MOST);
   readonly #limit = new RateLimit(crypto.getRandomValues(new Int32Array(1))[0] ?? 0);
   #mayRest = false;
 
-  constructor({ memory, worker, recursion }: WorkerStart) {
+  constructor({ memory, worker, recursion, handed }: WorkerStart) {
     this.#control = new Int32Array(memory);
     this.#worker = worker;
     this.#responder = new Responder(memory, recursion);
+    this.#handed = new HandedQueries(handed);
   }
 
   serve(): void {
@@ -84,11 +86,12 @@ class QueryWorker {
   #answerBatch(fd: number, wait: boolean): number {
     const batch = this.#batch;
     const received = batch.receive(fd, wait);
+    let isHanding = false;
     Atomics.store(this.#control, CONTROL.workers + this.#worker, Atomics.load(this.#control, CONTROL.epoch));
     for (let index = 0; index < received; index++) {
       const reply = this.#respond(index);
       if (reply > 0) batch.reply(index, reply);
-      else if (batch.lengthOf(index) > 0) this.#handOver(fd, index);
+      else if (batch.lengthOf(index) > 0) isHanding = this.#handOver(fd, index) || isHanding;
     }
     Atomics.store(this.#control, CONTROL.workers + this.#worker, IDLE);
     if (batch.nextReply > 0) {
@@ -97,6 +100,7 @@ class QueryWorker {
       if (received > CROWD && received < BATCH && messages * 1.25 <= received) this.#mayRest = true;
       Atomics.add(this.#control, CONTROL.answered + this.#worker, batch.nextReply);
     }
+    if (isHanding && this.#handed.mustTell()) tell("handed");
     return received;
   }
 
@@ -110,12 +114,20 @@ class QueryWorker {
     return allowed ? reply : this.#responder.cut(output, out);
   }
 
-  #handOver(fd: number, index: number): void {
-    if (Atomics.load(this.#control, CONTROL.waiting) >= WAITING_MOST) return;
-    Atomics.add(this.#control, CONTROL.waiting, 1);
-    const at = this.#batch.offsetOf(index);
-    const message = this.#batch.input.slice(at, at + this.#batch.lengthOf(index));
-    const handed: Handed = { fd, message, source: this.#batch.source(index) };
-    self.postMessage(handed);
+  /** False when too many wait already; the query is lost then, as in a full socket. */
+  #handOver(fd: number, index: number): boolean {
+    const control = this.#control;
+    const batch = this.#batch;
+    if (Atomics.load(control, CONTROL.waiting) >= WAITING_MOST) return false;
+    Atomics.add(control, CONTROL.waiting, 1);
+    const at = batch.offsetOf(index);
+    const from = batch.sourceOffset(index);
+    if (this.#handed.put(fd, batch.input, at, batch.lengthOf(index), batch.sources, from)) return true;
+    Atomics.sub(control, CONTROL.waiting, 1);
+    return false;
   }
+}
+
+function tell(news: WorkerNews): void {
+  self.postMessage(news);
 }

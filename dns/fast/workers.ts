@@ -1,8 +1,9 @@
 import { closeDatagram, openDatagram, portOf, retireDatagram } from "../../kernel/datagram.ts";
 import type { Ip } from "../../lib/address.ts";
+import { type Handed, HandedQueries } from "./handed.ts";
 import { CONTROL, LOOK_MS, SOCKET_ROW, SOCKETS_MOST } from "./layout.ts";
 import type { SharedTable } from "./table.ts";
-import type { Handed, WorkerStart } from "./worker.ts";
+import type { WorkerNews, WorkerStart } from "./worker.ts";
 
 /** Receive buffer of each socket, bytes: what comes while a worker is busy elsewhere. */
 const RECEIVE_BYTES = 1 << 20;
@@ -95,15 +96,16 @@ export class Workers {
     const thread = new Worker(WORKER);
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#ended.push(promise);
-    thread.addEventListener("message", ({ data }: MessageEvent<Handed | "ended">) => {
+    const handed = new HandedQueries();
+    thread.addEventListener("message", ({ data }: MessageEvent<WorkerNews>) => {
       if (data === "ended") resolve();
-      else onHanded(data);
+      else for (const query of handed.take()) onHanded(query);
     });
     thread.addEventListener("error", ({ message }) => {
       onFailure(message);
       resolve();
     });
-    const start: WorkerStart = { memory: table.memory, worker, recursion };
+    const start: WorkerStart = { memory: table.memory, worker, recursion, handed: handed.memory };
     thread.postMessage(start);
     this.#threads.push(thread);
   }

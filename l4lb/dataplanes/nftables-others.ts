@@ -25,19 +25,17 @@ export class Others {
     return this.#epoch;
   }
 
-  /** Makes a transaction of ours, with so many elements. */
+  /** Makes a transaction of ours, with so many elements. One that fails may have been made all the same, and only its
+   *  answer be lost: then the next epoch is another. */
   change(elements: number, action: () => void): void {
     this.epoch();
     const before = this.#knownTo ?? 0;
     if (elements >= UNWATCHED_FROM) this.close();
-    try {
-      action();
-    } finally {
-      const after = this.nftables.generation();
-      const foreign = this.#watch?.changed()?.filter((generation) => generation !== after) ?? [];
-      if (after - before > 1 || foreign.length > 0) this.#epoch++;
-      this.#knownTo = after;
-    }
+    action();
+    const after = this.nftables.generation();
+    const foreign = this.#watch?.changed()?.filter((generation) => generation !== after) ?? [];
+    if (after - before > 1 || foreign.length > 0) this.#epoch++;
+    this.#knownTo = after;
   }
 
   close(): void {

@@ -156,10 +156,11 @@ class NftablesDataplane implements Dataplane {
   }
 
   #readAll(): NftablesState {
-    this.#knownAt = this.#others.epoch();
+    const epoch = this.#others.epoch();
     this.#lookAtRoutes();
     const state = readState(this.kernel, this.#state);
     this.#state = state;
+    this.#knownAt = epoch;
     this.#areRoutesDoubtful = false;
     const since = this.clock.monotonic();
     const idle = new Map(idleAddresses(state).map((ip) => [addressKey(ip), ip]));

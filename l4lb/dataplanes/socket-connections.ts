@@ -1,7 +1,6 @@
 import type { ServiceKey } from "../service.ts";
-import { MapDump } from "./socket-dump.ts";
 import type { SocketMaps } from "./socket-foundation.ts";
-import { CONNECTION_VALUE, ENDPOINT_BYTES, endpointAt, PAIR_BYTES, PLACE_VALUE } from "./socket-layout.ts";
+import { CONNECTION_VALUE, ENDPOINT_BYTES, endpointAt, PAIR_BYTES, PART, PLACE_VALUE } from "./socket-layout.ts";
 
 /** A connected socket that the programs have noted. */
 export interface Connection {
@@ -16,24 +15,33 @@ export interface Connection {
 }
 
 /** The connected sockets, wherever the programs have noted them. */
-export function* connectionsIn(maps: SocketMaps): Generator<Connection> {
-  const places = new MapDump(maps.connections);
-  for (let place = 0; place < places.count; place++) {
-    const offset = place * PLACE_VALUE.bytes;
-    const cookie = places.values.getBigUint64(offset + PLACE_VALUE.cookie, true);
-    if (cookie !== 0n) yield connectionAt(places, offset + PLACE_VALUE.connection, cookie);
+export function* connectionsIn({ connections, crowded }: SocketMaps): Generator<Connection> {
+  const parts = connections.dump();
+  const places = viewOf(parts.values);
+  for (let part = 0; part < parts.count; part++) {
+    const end = (part + 1) * PART.bytes;
+    for (let place = part * PART.bytes + PART.places; place < end; place += PLACE_VALUE.bytes) {
+      const cookie = places.getBigUint64(place + PLACE_VALUE.cookie, true);
+      if (cookie !== 0n) yield connectionAt(places, place + PLACE_VALUE.connection, cookie);
+    }
   }
-  const crowded = new MapDump(maps.crowded);
-  for (let place = 0; place < crowded.count; place++) {
-    yield connectionAt(crowded, place * CONNECTION_VALUE.bytes, crowded.keys.getBigUint64(place * 8, true));
+  const { keys, values, count } = crowded.dump();
+  const [cookies, connected] = [viewOf(keys), viewOf(values)];
+  for (let index = 0; index < count; index++) {
+    yield connectionAt(connected, index * CONNECTION_VALUE.bytes, cookies.getBigUint64(index * 8, true));
   }
 }
 
-function connectionAt(dump: MapDump, offset: number, cookie: bigint): Connection {
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function connectionAt(view: DataView, offset: number, cookie: bigint): Connection {
+  const pair = offset + CONNECTION_VALUE.pair;
   return {
     cookie,
-    pair: dump.digitsOfValues(offset + CONNECTION_VALUE.pair, PAIR_BYTES),
-    netns: dump.values.getBigUint64(offset + CONNECTION_VALUE.netns, true),
-    backend: endpointAt(dump.values, offset + CONNECTION_VALUE.pair + ENDPOINT_BYTES),
+    pair: new Uint8Array(view.buffer, view.byteOffset + pair, PAIR_BYTES).toHex(),
+    netns: view.getBigUint64(offset + CONNECTION_VALUE.netns, true),
+    backend: endpointAt(view, pair + ENDPOINT_BYTES),
   };
 }

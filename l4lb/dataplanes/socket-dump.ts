@@ -36,11 +36,6 @@ export class MapDump {
     return this.#valueDigits.slice(start, start + 2 * bytes);
   }
 
-  /** Some bytes of all values, from `offset` on, in hexadecimal digits. */
-  digitsOfValues(offset: number, bytes: number): string {
-    return this.#valueDigits.slice(2 * offset, 2 * (offset + bytes));
-  }
-
   /** Where the element with this name is. */
   place(name: string): number | undefined {
     this.#places ??= new Map(Array.from({ length: this.count }, (_, place) => [this.name(place), place]));

@@ -76,9 +76,19 @@ export const CONNECTION_VALUE = { pair: 0, netns: PAIR_BYTES, bytes: PAIR_BYTES 
 
 /** A place for the connection of one socket: its cookie, which is zero as long as the rest isn't whole. */
 export const PLACE_VALUE = { cookie: 0, connection: 8, bytes: 8 + CONNECTION_VALUE.bytes } as const;
-/** A socket's place is given by so many lower bits of its cookie. Cookies are given in order, so a socket's number in
- *  `held` is beside that of the socket before it, which the processor still has at hand. */
-export const PLACES = 2 ** 14;
+
+/** A part of all places, by the lower bits of cookies. Cookies are given in order, so what belongs to one is beside
+ *  what belongs to the one before it, which the processor still has at hand. `held`: for each place, in eight
+ *  bytes, how many connections are noted in it and, for want of room, in `crowded`; who raises it from zero has the
+ *  place. One array element holds as much as can be read in one step. */
+export const PART_BITS = 10;
+const PART_PLACES = 2 ** PART_BITS;
+export const PART = {
+  held: 0,
+  places: 8 * PART_PLACES,
+  bytes: (8 + PLACE_VALUE.bytes) * PART_PLACES,
+} as const;
+export const PARTS = 16;
 
 /** An endpoint, four zeros, and the cookie of a socket or of a network namespace. */
 export const OWNED_KEY = { endpoint: 0, cookie: 24, bytes: 32 } as const;
@@ -100,8 +110,7 @@ export type MapName = keyof typeof MAPS;
  *  - `slots` by version and number
  *  - `tables` by version: for the scheduler `mh`
  *  - `members` by pair: who is not in here is no backend any more
- *  - `held` by place: how many connections are noted in the following two. Who raises it from zero has the place
- *  - `connections` by place: a connected socket, TCP or UDP
+ *  - `connections` by the bits of the socket cookie above those within a part: connected sockets, TCP and UDP
  *  - `crowded` by socket cookie: those that found their place taken
  *  - `flows` by service and socket cookie: the backend of an unconnected UDP socket
  *  - `replies` by backend and socket cookie: the service that answers of this backend seem to come from
@@ -113,8 +122,7 @@ export const MAPS = {
   slots: map("slots", "hash", SLOT_KEY.bytes, SLOT_VALUE.bytes, BACKENDS_MAX),
   tables: map("tables", "hash", VERSION_BYTES, MH_BYTES, SERVICES_MAX),
   members: map("members", "hash", PAIR_BYTES, MEMBER_VALUE.bytes, BACKENDS_MAX),
-  held: map("held", "array", 4, 8, PLACES),
-  connections: map("connections", "array", 4, PLACE_VALUE.bytes, PLACES),
+  connections: map("connections", "array", 4, PART.bytes, PARTS),
   crowded: map("crowded", "hash", 8, CONNECTION_VALUE.bytes, CROWDED_MAX),
   flows: map("flows", "lru-hash", OWNED_KEY.bytes, REMEMBERED_VALUE.bytes, REMEMBERED_MAX),
   replies: map("replies", "lru-hash", OWNED_KEY.bytes, REMEMBERED_VALUE.bytes, REMEMBERED_MAX),

@@ -41,7 +41,7 @@ const REMEMBERED = -112;
 const REPLY = -144;
 const SLOT = -160;
 const COOKIE = -168;
-const RECORD = { cookie: COOKIE, connection: PAIR, scratch: COOKIE - 24 } as const;
+const RECORD = { cookie: COOKIE, connection: PAIR, scratch: COOKIE - 16 } as const;
 
 const ALLOW = 1;
 const REFUSE = 0;
@@ -62,10 +62,10 @@ export function socketProgram(hook: CgroupHook, options: ProgramOptions): Uint8A
 
 /** connect and sendmsg: the destination becomes a backend of the service that it names.
  *
- *  r7 is the service's value, r8 the random number and then the counter of the choice, r9 how many tries are left. What
- *  is decided is noted in the maps first; then the service is looked at again, and when it is another version by now,
- *  all is decided anew. So whoever changes a service and then looks through `connections` finds everybody who has gone
- *  by the old version. */
+ *  r7 is the service's value, r8 the random number and then the counter of the choice, r9 how many tries are left. A
+ *  connection is noted first; then the service is looked at again, and when it is another version by now, all is
+ *  decided anew. So whoever changes a service and then looks through the connections finds everybody who has gone by
+ *  the old version. What else is remembered comes last: the verifier goes through the tries one by one. */
 function choiceProgram(writer: ProgramWriter, family: Family, call: "connect" | "sendmsg"): Uint8Array {
   destination(writer, family);
   writer.socketCookie(COOKIE);
@@ -79,9 +79,7 @@ function choiceProgram(writer: ProgramWriter, family: Family, call: "connect" | 
   if (call === "sendmsg") keepFlow(writer);
   keepAffinity(writer);
   choose(writer);
-  rememberAffinity(writer);
-  if (call === "connect") rememberConnection(writer);
-  else rememberFlow(writer);
+  if (call === "connect") noteConnection(writer, RECORD);
   writer.lookUp("services", PAIR).jumpIf("r0", "==", 0, "undo");
   writer.load(8, "r1", "r0", SERVICE_VALUE.version).load(8, "r2", "r10", SLOT + SLOT_KEY.version);
   writer.jumpIf("r1", "==", "r2", "count");
@@ -92,6 +90,11 @@ function choiceProgram(writer: ProgramWriter, family: Family, call: "connect" | 
   if (writer.isRecent) writer.move("r1", -ECONNREFUSED).call("set_retval");
   writer.finishWith(REFUSE);
   writer.label("count").move("r1", 1).atomicAdd("r8", 0, "r1");
+  rememberAffinity(writer);
+  if (call === "sendmsg") rememberFlow(writer);
+  else writer.load(1, "r1", "r10", PAIR + PROTOCOL_AT).jumpIf("r1", "!=", PROTOCOL.udp, "rewrite");
+  replyKey(writer);
+  rememberReply(writer);
   writer.label("rewrite").rewrite(family, "r10", BACKEND);
   writer.label("allow").finishWith(ALLOW);
   noService(writer, call);
@@ -195,22 +198,11 @@ function remembered(writer: ProgramWriter, endpoint: number): void {
   writer.copy("r10", REMEMBERED, "r10", endpoint, ENDPOINT_BYTES).zeros(REMEMBERED + ENDPOINT_BYTES, 12);
 }
 
-/** Notes the choice for what an unconnected UDP socket sends next, and for its answers. */
+/** Notes the choice for what an unconnected UDP socket sends next. */
 function rememberFlow(writer: ProgramWriter): void {
   ownedBy(writer, COOKIE);
   remembered(writer, BACKEND);
   writer.update("flows", OWNED, REMEMBERED);
-  replyKey(writer);
-  rememberReply(writer);
-}
-
-/** Notes the choice for the end of the backend, for who asks for the peer, and, of a UDP socket, for its answers. */
-function rememberConnection(writer: ProgramWriter): void {
-  noteConnection(writer, RECORD);
-  writer.load(1, "r1", "r10", PAIR + PROTOCOL_AT).jumpIf("r1", "!=", PROTOCOL.udp, "remembered");
-  replyKey(writer);
-  rememberReply(writer);
-  writer.label("remembered");
 }
 
 /** The service, for the answers that REPLY says. */

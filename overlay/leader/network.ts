@@ -1,6 +1,7 @@
 import type { Prefix } from "../../lib/address.ts";
 import type { Overlay } from "../cluster.ts";
-import { LARGEST_MTU, LEAST_MTU, overlaySpaces, readOui, readOverlays, readPool } from "../network-keys.ts";
+import { LARGEST_MTU, LEAST_MTU } from "../mtu.ts";
+import { overlaySpaces, readOui, readOverlays, readPool } from "../network-keys.ts";
 import { isObject, refusal, Section } from "../section.ts";
 import { overlapProblems } from "../subnet.ts";
 

@@ -22,6 +22,8 @@ export interface Reply {
   /** At the end, bytes: what is resident, and what of it no other process shares. */
   readonly resident: number;
   readonly proportional: number;
+  /** What was resident at most since the start. */
+  readonly peak: number;
   /** Processor time used meanwhile, per cent of one core. */
   readonly processor: number;
 }
@@ -117,6 +119,11 @@ function memory(pid: number, key: "Rss" | "Pss"): number {
   return Number(new RegExp(`^${key}: +(\\d+) kB`, "m").exec(text)?.[1]) * 1024;
 }
 
+/** From /proc/<pid>/status, bytes. */
+function peakOf(pid: number): number {
+  return Number(/^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) * 1024;
+}
+
 process.on("exit", () => agent?.kill("SIGKILL"));
 await serve<Request, Reply>(async ({ seconds }) => {
   agent ??= await start();
@@ -126,6 +133,7 @@ await serve<Request, Reply>(async ({ seconds }) => {
   return {
     resident: memory(agent.pid, "Rss"),
     proportional: memory(agent.pid, "Pss"),
+    peak: peakOf(agent.pid),
     processor: (100 * used) / seconds,
   };
 });

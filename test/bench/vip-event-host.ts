@@ -16,8 +16,9 @@ export interface Request {
 export interface Reply {
   /** From before a task file is replaced until the kernel has another rule set, milliseconds. */
   readonly delays: readonly number[];
-  /** At the end, bytes. */
+  /** At the end, and at most since the start, bytes. */
   readonly resident: number;
+  readonly peak: number;
 }
 
 // The other side of test/bench/vip-event.ts: a real agent, alone in its cluster, in a network namespace of its own.
@@ -130,7 +131,8 @@ await serve<Request, Reply>(async ({ changes }) => {
   const delays: number[] = [];
   while (delays.length < changes) delays.push(await delay());
   const status = readFileSync(`/proc/${agent.pid}/status`, "utf8");
-  return { delays, resident: Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1]) * 1024 };
+  const bytes = (key: string) => Number(new RegExp(`^${key}:\\s+(\\d+) kB`, "m").exec(status)?.[1]) * 1024;
+  return { delays, resident: bytes("VmRSS"), peak: bytes("VmHWM") };
 });
 agent?.kill("SIGKILL");
 process.exit(0);

@@ -27,6 +27,11 @@ async function startAgent(machine: Pick<Machine, "write" | "start" | "run">): Pr
   );
 }
 
+/** What the agent's HTTP API says on the host. */
+async function told(machine: Pick<Machine, "must">, path: string): Promise<unknown> {
+  return JSON.parse(await machine.must(["curl", "--silent", "--fail", `http://127.0.0.1:62080${path}`]));
+}
+
 /** Every way of a container to the name: by the address, and by the resolver that the runtime has set up. */
 async function resolves(inside: (...command: string[]) => Promise<string>): Promise<void> {
   expect(await inside("busybox", "nslookup", NAME, SERVER)).to.include("9.0.77.1");
@@ -48,6 +53,17 @@ describePeer("names in a podman container", { programs: ["podman", "runc", "busy
     await startAgent(machine);
   });
   after(() => machine?.stop());
+
+  it("are told by the agent's HTTP API, though its cluster is static", async () => {
+    expect(await told(machine, `/v1/hosts/${NAME}`)).to.deep.equal([{ host: NAME, ip: "9.0.77.1" }]);
+    expect(await told(machine, `/v1/services/_http._tcp.${NAME}`)).to.deep.equal([]);
+    expect(await told(machine, "/v1/records")).to.deep.include({ name: NAME, rtype: "A", host: "9.0.77.1" });
+    expect(await told(machine, "/v1/vips")).to.deep.equal([]);
+    expect(await told(machine, "/v1/version")).to.include({ Service: "dcos-net" });
+    const found = await machine.must([EXECUTABLE, "dns", "query", NAME]);
+    expect(found).to.match(/by rule containerip .* task fact of node-a/);
+    expect(await machine.must([EXECUTABLE, "dns", "zones"])).to.include("dcos.thisdcos.directory");
+  });
 
   it("are resolved by the agent's address, and by the resolv.conf that podman writes", async () => {
     const placing = ["--network", "peer", "--cgroup-parent", `/${machine.cgroup}`, "--dns", SERVER];

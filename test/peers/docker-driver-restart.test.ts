@@ -1,9 +1,11 @@
+import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import { DOCKER, describeDockers } from "../support/docker-engines.ts";
-import { DockerNode, IMAGE, lines } from "../support/docker-node.ts";
+import { DockerNode, IMAGE, lines, PLUGIN_SOCKET } from "../support/docker-node.ts";
 import { randomNumbers } from "../support/peer-random.ts";
 import { expectNoLossTillSignal } from "../support/ping.ts";
 
+const RECORDER = fileURLToPath(new URL("../support/docker-recorder.ts", import.meta.url));
 const PROGRAMS = ["curl", "ping", "iptables"];
 const HOST_PORT = ["curl", "--silent", "--max-time", "3", "http://127.0.0.1:8080"];
 /** The same, of a container that has only just been started: its server may not listen yet. */
@@ -81,6 +83,24 @@ describeDockers("Docker containers that outlive engine and agent", PROGRAMS, fun
       expect(await node.machine.must(HOST_PORT_SOON)).to.equal("web\n");
     });
   }
+
+  it("can be made anew when Docker, started without the agent, couldn't tell of their end", async () => {
+    await node.run("gone", "--network", "dcos");
+    await node.killAgent();
+    await node.killEngine();
+    // It refuses every call at once: Docker would repeat each for 15 s if nobody answered.
+    await node.machine.script(`rm ${PLUGIN_SOCKET}`);
+    const nobody = ["/run/nowhere.sock", "/run/refused"];
+    const refusal = await node.machine.start([process.execPath, RECORDER, PLUGIN_SOCKET, ...nobody]);
+    await node.startEngine();
+    await node.docker("rm", "--force", "gone");
+    const endpoints = () => node.docker("network", "inspect", "dcos", "--format", "{{json .Containers}}");
+    expect(await endpoints(), "what Docker keeps").to.include('"gone"');
+    await refusal.stop();
+    await node.startAgent();
+    await node.until("Docker keeps it no longer", async () => !(await endpoints()).includes('"gone"'));
+    await node.run("gone", "--network", "dcos");
+  });
 
   // Docker's patience and ours take minutes here, so one release has to do.
   if (engine !== DOCKER) return;

@@ -40,8 +40,17 @@ describeDockers("Docker with our plugin", ["curl", "ping", "iptables"], function
 
   it("follows the overlays: a new one gets its network, one that is gone loses it when no container is on it", async () => {
     const extra = { name: "extra", subnet: "10.65.0.0/16", prefix: 24 };
-    await node.changeCluster({ ...CLUSTER, overlays: [...CLUSTER.overlays, extra] });
+    const only6 = { name: "only6", subnet6: "fd06:b::/64", prefix6: 80 };
+    await node.changeCluster({ ...CLUSTER, overlays: [...CLUSTER.overlays, extra, only6] });
     await node.until("the new network is there", async () => (await networks()).includes("extra"));
+    if (engine.release < 28) {
+      await node.until("the agent says what is missing", async () => (await node.logs()).includes("only6 has no IPv4"));
+    } else {
+      await node.until("IPv6 suffices", async () => (await networks()).includes("only6"));
+      await node.run("six", "--network", "only6");
+      expect(await node.pings("six", "fd06:b::1:0:0:1"), "the other node").to.equal(true);
+      await node.docker("rm", "--force", "six");
+    }
     await node.docker("network", "create", "--driver", "dcos", "--ipam-driver", "dcos", ...EXTRA_OPTIONS, "by-hand");
     await node.run("web", "--network", "extra");
     await node.run("other", "--network", "by-hand");

@@ -37,6 +37,7 @@ export function appendOnlyFiles(): { readonly files: Files; readonly appended: M
     write: refuse("write"),
     create: refuse("create"),
     replace: refuse("replace"),
+    rename: refuse("rename"),
     append: (path, content) => void appended.set(path, (appended.get(path) ?? "") + String(content)),
     remove: refuse("remove"),
     removeDirectory: refuse("remove"),

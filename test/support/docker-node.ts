@@ -15,6 +15,14 @@ export const IMAGE = "busybox:test";
 /** Ends when something listens on port 80 of a container: state 0A in proc(5). */
 const LISTENS = 'until busybox grep -q ":0050 .* 0A " /proc/net/tcp /proc/net/tcp6; do sleep 0.02; done';
 
+/** Shows the machine's own links below /sys in place of the real ones: since release 28 Docker looks there whether the
+ *  bridge forwards yet. */
+const OWN_LINKS = `
+  mkdir /run/sys
+  mount -t sysfs sysfs /run/sys
+  for directory in class/net devices/virtual/net; do mount --bind /run/sys/$directory /sys/$directory; done
+`;
+
 /** Overlays of the test cluster: two nodes, both families, and one that is closed. */
 export const CLUSTER = {
   overlays: [
@@ -59,6 +67,7 @@ export class DockerNode {
       await machine.write(NODES_FILE, JSON.stringify(CLUSTER));
       await machine.start(agentCommand("n2", "off", "ip netns exec internet"));
       if (options.engine !== undefined) {
+        await machine.script(OWN_LINKS);
         await writeImage(machine);
         await node.startEngine();
         await node.docker("import", ROOTFS_TAR, IMAGE);

@@ -2,7 +2,8 @@ import { appendFileSync } from "node:fs";
 
 /** Stands between Docker and a plugin and writes down what they say. Arguments: the socket to listen on, the plugin's
  *  own, and the file of the recording, which gets a line of JSON `[method, body, reply]` for each call; body is null
- *  when there was none. Prints `ready` when it listens. */
+ *  when there was none. Calls that the plugin doesn't answer are answered with status 500. Prints `ready` when it
+ *  listens. */
 const [listen = "", plugin = "", recording = ""] = process.argv.slice(2);
 
 Bun.serve({

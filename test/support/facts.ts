@@ -1,6 +1,7 @@
 import {
   type AssignmentFact,
   type DrainFact,
+  type Fact,
   type NodeFact,
   type NodeVoice,
   type StatusFact,
@@ -91,4 +92,15 @@ export function vipFact(owner: string, name: string, address: string, since = 10
 
 export function drainFact(owner: string, target: "node" | "task", id: string, since = 1000, version = 1): DrainFact {
   return { kind: "drain", owner, key: `${target}/${id}`, version, observedAt: 1000, body: { target, id, since } };
+}
+
+/** Facts that note in `reads` the keys of those of them that somebody looks into. */
+export function noting(reads: Set<string>): (fact: Fact) => Fact {
+  return (fact) =>
+    new Proxy(fact, {
+      get(target, name, receiver) {
+        reads.add(target.key);
+        return Reflect.get(target, name, receiver);
+      },
+    });
 }

@@ -18,6 +18,7 @@ function network(changes: Partial<EngineNetwork> = {}, subnets: readonly string[
     options: {},
     pools: subnets.map((subnet) => ({ subnet, gateway: undefined, aux: {} })),
     endpoints: [],
+    idle: [],
     ...changes,
   };
 }

@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import type { Engine, EngineNetwork, NetworkSpec } from "../../../cnm-driver/engine.ts";
+import type { Engine, EngineNetwork, IdleEndpoint, NetworkSpec } from "../../../cnm-driver/engine.ts";
 import { Reconciler } from "../../../cnm-driver/reconcile.ts";
 import { NetError } from "../../../lib/error.ts";
 import { ENDPOINT, NETWORK } from "../../support/docker-life.ts";
@@ -25,6 +25,14 @@ class ScriptedEngine implements Engine {
     this.created.push(spec);
   }
   async remove() {}
+  /** Names of containers that exist. */
+  containers: readonly string[] = [];
+  readonly released: string[] = [];
+  async removeEndpoint(_network: string, { name }: IdleEndpoint) {
+    if (this.containers.includes(name)) return false;
+    this.released.push(name);
+    return true;
+  }
 }
 
 const KNOWN: EngineNetwork = {
@@ -41,6 +49,7 @@ const KNOWN: EngineNetwork = {
     aux: {},
   })),
   endpoints: [],
+  idle: [],
 };
 
 describe("the reconciliation with the Docker engine", () => {
@@ -101,6 +110,24 @@ describe("the reconciliation with the Docker engine", () => {
     expect(plugin.driver.store.endpoints().map(({ id }) => id)).to.deep.equal(["f".repeat(64)]);
     expect(leases()).to.deep.equal([`9.0.1.140: docker-${"f".repeat(64)}`]);
     expect(plugin.kernel.link("vetheeeeeeeeeee")).to.equal(undefined);
+  });
+
+  it("removes an endpoint that has no container at two passes, unless there is a container of its name", async () => {
+    const gone = { id: ENDPOINT, name: "gone" };
+    const stopped = { id: "d".repeat(64), name: "stopped" };
+    engine.containers = ["stopped"];
+    await start();
+    for (const idle of [[gone], [stopped], [gone], []]) {
+      engine.present = [{ ...KNOWN, idle }];
+      await pass();
+    }
+    expect(engine.released, "one that comes or goes").to.deep.equal([]);
+    engine.present = [{ ...KNOWN, idle: [gone, stopped] }];
+    await pass();
+    told.length = 0;
+    await pass();
+    expect(engine.released).to.deep.equal(["gone"]);
+    expect(told).to.deep.equal(["Docker endpoint without container removed", "Docker networks"]);
   });
 
   it("forgets endpoints and networks that Docker doesn't know, but not at once", async () => {

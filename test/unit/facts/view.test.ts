@@ -5,7 +5,16 @@ import type { Fact } from "../../../facts/fact.ts";
 import { keyOfTask, type Task } from "../../../facts/task.ts";
 import type { TrieMap } from "../../../facts/trie.ts";
 import { type FactChange, FactView, type Snapshot, type ViewDelta } from "../../../facts/view.ts";
-import { assignmentFact, drainFact, nodeFact, sampleTask, statusFact, taskFact, vipFact } from "../../support/facts.ts";
+import {
+  assignmentFact,
+  drainFact,
+  nodeFact,
+  noting,
+  sampleTask,
+  statusFact,
+  taskFact,
+  vipFact,
+} from "../../support/facts.ts";
 
 const put = (fact: Fact): FactChange => ({ type: "put", fact });
 const drop = ({ owner, kind, key }: Fact, version: number): FactChange => ({
@@ -361,13 +370,7 @@ describe("the view, whatever happens", () => {
 
   it("reads no other task when one of 10,000 changes", () => {
     const reads = new Set<string>();
-    const watched = (fact: Fact): Fact =>
-      new Proxy(fact, {
-        get(target, name, receiver) {
-          reads.add(target.key);
-          return Reflect.get(target, name, receiver);
-        },
-      });
+    const watched = noting(reads);
     const tasks = Array.from({ length: 10_000 }, (_, index) => sampleTask({ id: `task.${index}` }));
     const view = viewOf(...tasks.map((task) => put(watched(taskFact("node-a", task)))));
     const deltas: ViewDelta[] = [];

@@ -1,13 +1,20 @@
 import { createHash } from "node:crypto";
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import { memberRecord } from "../../../gossip/member.ts";
-import { decodeSnapshot, encodeSnapshot, loadSnapshot, saveSnapshot } from "../../../gossip/snapshot.ts";
+import {
+  decodeSnapshot,
+  encodeSnapshot,
+  loadSnapshot,
+  saveSnapshot,
+  savingSnapshot,
+} from "../../../gossip/snapshot.ts";
 import type { NodeState } from "../../../gossip/state.ts";
 import { Writer } from "../../../gossip/wire.ts";
 import { linuxFiles } from "../../../kernel/file.ts";
+import { logOf } from "../../support/saved-log.ts";
 
 const STATE: NodeState = {
   savedAt: 1_800_000_000_000,
@@ -27,6 +34,29 @@ describe("the snapshot", () => {
       expect(readdirSync(directory)).to.deep.equal(["facts"]);
       writeFileSync(path, "something else");
       expect(() => loadSnapshot(linuxFiles, path)).to.throw("it isn't a snapshot of facts; move it away");
+    } finally {
+      rmSync(directory, { recursive: true, force: true });
+    }
+  });
+
+  it("of much content is written in many small steps, and takes the former one's place in the last", () => {
+    const directory = mkdtempSync(join(tmpdir(), "dcos-net-snapshot-"));
+    try {
+      const path = join(directory, "facts");
+      const state = { ...STATE, logs: [logOf("b", 5000), logOf("empty", 0), logOf("c", 10)] };
+      saveSnapshot(linuxFiles, path, STATE);
+      const abandoned = savingSnapshot(linuxFiles, path, state);
+      for (let step = 0; step < 12; step++) abandoned.next();
+      expect(readdirSync(directory)).to.have.members(["facts", "facts.part"]);
+      abandoned.return();
+      expect(readdirSync(directory)).to.deep.equal(["facts"]);
+      const whole = savingSnapshot(linuxFiles, path, state);
+      let steps = 0;
+      for (; whole.next().done !== true; steps++) expect(loadSnapshot(linuxFiles, path)).to.deep.equal(STATE);
+      expect(steps).to.be.greaterThan(15);
+      expect(readdirSync(directory)).to.deep.equal(["facts"]);
+      expect(readFileSync(path).equals(encodeSnapshot(state))).to.equal(true);
+      expect(loadSnapshot(linuxFiles, path)).to.deep.equal(state);
     } finally {
       rmSync(directory, { recursive: true, force: true });
     }

@@ -291,6 +291,7 @@ function countingFiles(count: () => void): Files {
     write: counted(linuxFiles.write),
     create: counted(linuxFiles.create),
     replace: counted(linuxFiles.replace),
+    rename: counted(linuxFiles.rename),
     append: counted(linuxFiles.append),
     remove: counted(linuxFiles.remove),
     removeDirectory: counted(linuxFiles.removeDirectory),

@@ -8,8 +8,8 @@ function encoded(write: (assembler: BpfAssembler) => BpfAssembler): string[] {
   return Array.from({ length: bytes.length / 8 }, (_, index) => toHex(bytes.subarray(index * 8, index * 8 + 8)));
 }
 
-// The encodings are those that llvm-mc 14 (-triple bpfel) gives for the text beside them; those of `%=`, of stores of numbers,
-// and of atomic operations that fetch, which it doesn't take, follow RFC 9669.
+// The encodings are those that llvm-mc 14 (-triple bpfel) gives for the text beside them; those of `%=`, of stores of
+// numbers, and of atomic operations that fetch, which it doesn't take, follow RFC 9669.
 describe("assembler for eBPF", () => {
   it("encodes arithmetic on 64 and 32 bits, with registers and numbers", () => {
     expect(

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { expect } from "chai";
 import { encodeOperation } from "../../../kernel/encode.ts";
 import { fromHex, toHex } from "../../../lib/bytes.ts";
+import { attributeLines } from "../../golden/attributes.ts";
 import { CASES, type GoldenCase, type Recordings } from "../../golden/cases.ts";
 
 const FILE = new URL("../../golden/iproute2.json", import.meta.url);
@@ -29,21 +30,8 @@ function linesOf(message: Uint8Array): string[] {
   const flags = view.getUint16(6, true) & ~NLM_F_REQUEST_ACK;
   const fixed = HEADER + (FIXED[noun] ?? 0);
   const head = `type ${type} flags 0x${flags.toString(16)} ${toHex(message.subarray(HEADER, fixed))}`;
-  return [head, ...attributeLines(noun, "", message.subarray(fixed)).sort()];
-}
-
-function attributeLines(noun: number, above: string, bytes: Uint8Array): string[] {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  const lines: string[] = [];
-  for (let offset = 0; offset < bytes.length; ) {
-    const length = view.getUint16(offset, true);
-    expect(length, "an attribute's length").to.be.within(4, bytes.length - offset);
-    const path = `${above}${view.getUint16(offset + 2, true) & 0x3fff}`;
-    const payload = bytes.subarray(offset + 4, offset + length);
-    lines.push(...payloadLines(noun, path, payload));
-    offset += (length + 3) & ~3;
-  }
-  return lines;
+  const say = (path: string, payload: Uint8Array) => payloadLines(noun, path, payload);
+  return [head, ...attributeLines("", message.subarray(fixed), say).sort()];
 }
 
 function payloadLines(noun: number, path: string, payload: Uint8Array): string[] {
@@ -52,7 +40,8 @@ function payloadLines(noun: number, path: string, payload: Uint8Array): string[]
   if (path === VETH_PEER && payload.length === 4) return [`${path} = ${toHex(payload)}`];
   const start = path === VETH_PEER ? (FIXED[LINK] ?? 0) : 0;
   const head = start === 0 ? [] : [`${path} = ${toHex(payload.subarray(0, start))} …`];
-  return [...head, ...attributeLines(noun, `${path}/`, payload.subarray(start))];
+  const say = (inner: string, content: Uint8Array) => payloadLines(noun, inner, content);
+  return [...head, ...attributeLines(`${path}/`, payload.subarray(start), say)];
 }
 
 /** Lines that only one side is meant to have. */

@@ -3,6 +3,7 @@ import { expect } from "chai";
 import { decodeIpvsDestination, decodeIpvsService, ipvsMessage } from "../../../kernel/ipvs-message.ts";
 import { decodeMessages } from "../../../kernel/netlink.ts";
 import { fromHex, toHex } from "../../../lib/bytes.ts";
+import { attributeLines } from "../../golden/attributes.ts";
 import { IPVS_CASES, type IpvsRecordings } from "../../golden/ipvs-cases.ts";
 import { textOf } from "../../kernel/fixture.ts";
 
@@ -19,21 +20,11 @@ function linesOf(message: Uint8Array): string[] {
   expect(view.getUint32(0, true), "the length in the header").to.equal(message.length);
   const flags = view.getUint16(6, true) & ~NLM_F_REQUEST_ACK;
   const head = `command ${message[16]} version ${message[17]} flags ${flags}`;
-  return [head, ...attributeLines("", message.subarray(HEADERS)).sort()];
+  return [head, ...attributeLines("", message.subarray(HEADERS), payloadLines).sort()];
 }
 
-function attributeLines(above: string, bytes: Uint8Array): string[] {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  const lines: string[] = [];
-  for (let offset = 0; offset < bytes.length; ) {
-    const length = view.getUint16(offset, true);
-    expect(length, "an attribute's length").to.be.within(4, bytes.length - offset);
-    const path = `${above}${view.getUint16(offset + 2, true) & 0x3fff}`;
-    const payload = bytes.subarray(offset + 4, offset + length);
-    lines.push(...(NESTED.has(path) ? attributeLines(`${path}/`, payload) : [`${path} = ${toHex(payload)}`]));
-    offset += (length + 3) & ~3;
-  }
-  return lines;
+function payloadLines(path: string, payload: Uint8Array): string[] {
+  return NESTED.has(path) ? attributeLines(`${path}/`, payload, payloadLines) : [`${path} = ${toHex(payload)}`];
 }
 
 /** What only the tool says, and why we don't. */

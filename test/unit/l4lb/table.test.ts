@@ -7,7 +7,7 @@ import type { VipPools } from "../../../l4lb/address.ts";
 import { backendName, type Service, serviceName } from "../../../l4lb/service.ts";
 import { type VipChanges, VipTable } from "../../../l4lb/table.ts";
 import { parseIp } from "../../../lib/address.ts";
-import { drainFact, nodeFact, sampleTask, taskFact, vipFact } from "../../support/facts.ts";
+import { drainFact, nodeFact, noting, sampleTask, taskFact, vipFact } from "../../support/facts.ts";
 
 const POOLS: VipPools = {
   4: { min: parseIp("11.0.0.0"), max: parseIp("11.0.0.254") },
@@ -273,13 +273,7 @@ describe("the table of many virtual IPs", function () {
 
   it("reads no other task when one of 10,000 changes", () => {
     const reads = new Set<string>();
-    const watched = (fact: Fact): Fact =>
-      new Proxy(fact, {
-        get(target, name, receiver) {
-          reads.add(target.key);
-          return Reflect.get(target, name, receiver);
-        },
-      });
+    const watched = noting(reads);
     const one = (number: number, said: Partial<Task> = {}): Fact =>
       watched(
         task("n2", number % 250, { id: `t${number}`, ports: [port({ vips: [`11.0.0.1:${number + 1}`] })], ...said }),

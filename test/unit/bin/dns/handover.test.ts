@@ -19,6 +19,13 @@ import { localZones, taskWith } from "../../../support/dns.ts";
 
 const upstream = { ip: parseIp("fd00::53"), port: 5353 };
 
+/** All records in their order, without how many origins they have. */
+function contentOf(zones: Zones) {
+  return [...zones].flatMap(({ data: { zone, sets } }) =>
+    sets.flatMap(({ records }) => records.map(({ name, ttl, data }) => ({ zone: zone.name, name, ttl, data }))),
+  );
+}
+
 describe("the handover of names", () => {
   it("gives the same records and the same of everything else, in whatever pieces it comes", async () => {
     const zones = localZones();
@@ -45,7 +52,7 @@ describe("the handover of names", () => {
     expect(read.handover).to.deep.equal(handover);
     const copy = new Zones(read.handover.zones);
     copy.put("handed over", read.records);
-    expect([...copy]).to.deep.equal([...zones]);
+    expect(contentOf(copy)).to.deep.equal(contentOf(zones));
   });
 
   it("is refused when nothing comes", async () => {
