@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { expect } from "chai";
 import type { VipWorld } from "./vip-behaviour.ts";
 import type { ConnectsReport } from "./vip-connects-protocol.ts";
@@ -24,6 +25,7 @@ export function reuseCases(current: () => VipWorld, { name, connections = CONNEC
     const setting = "net/ipv4/ip_local_port_range";
     const usual = network.client.sysctl(setting) ?? "";
     network.client.setSysctl(setting, CLIENT_PORTS);
+    const dropped = droppedPackets();
     const places = { vip: VIP, direct: { address: SECOND, port: PORT } };
     const served = [FIRST, SECOND].map((address) => ({ address, port: PORT }));
     const server = startProgram("vip-connects.ts", network.far, { serve: served });
@@ -39,7 +41,10 @@ export function reuseCases(current: () => VipWorld, { name, connections = CONNEC
         const times = `p99.9 ${thousandthMs.toFixed(2)} ms, longest ${longestMs.toFixed(1)} ms`;
         console.log(`      ${name}, ${to}: ${Math.round(rate)} connections/s, ${times}`);
       }
-      expect(report["vip"]).to.include({ served: connections, begunAgain: 0 });
+      expect(report["vip"]).to.include({ served: connections });
+      // With a stall it would be nearly each of them.
+      const lost = Math.min(droppedPackets() - dropped, connections / 100);
+      expect(report["vip"]?.begunAgain, "first packets sent again").to.be.at.most(lost);
       const [counted] = plane.counters();
       // IPVS takes some that come back very soon for the connection of before.
       expect(counted?.backends[0]?.total).to.be.greaterThan(connections / 2);
@@ -49,4 +54,10 @@ export function reuseCases(current: () => VipWorld, { name, connections = CONNEC
       network.client.setSysctl(setting, usual);
     }
   });
+}
+
+/** Packets that the machine has dropped because a processor had too many waiting, of all namespaces. */
+function droppedPackets(): number {
+  const lines = readFileSync("/proc/net/softnet_stat", "utf8").trim().split("\n");
+  return lines.reduce((sum, line) => sum + Number.parseInt(line.split(" ")[1] ?? "", 16), 0);
 }
