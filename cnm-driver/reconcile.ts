@@ -93,9 +93,9 @@ export class Reconciler {
     }
   }
 
-  /** Removes the endpoints that Docker keeps of containers that are gone. It does when they end after it was started and
-   *  before it has found us, and then nothing of the same name can start. What merely comes or goes isn't idle at two
-   *  passes. Gives what can't be removed, in sentences. */
+  /** Removes the endpoints that Docker keeps of containers that are gone. It keeps them when they end after it was
+   *  started and before it has found us, and then nothing of the same name can start. What merely comes or goes isn't
+   *  idle at two passes. Gives what can't be removed, in sentences. */
   async #release(networks: readonly EngineNetwork[]): Promise<string[]> {
     const kept: string[] = [];
     const before = this.#idle;

@@ -32,7 +32,8 @@ interface Writer {
   readonly context: NftContext;
 }
 
-/** Commands that the kernel is told directly at most, so that a batch stays far below what a socket takes at once. */
+/** The most commands that are sent to the kernel directly, so that a batch stays far below what a socket takes at
+ *  once. */
 const DIRECT_LIMIT = 100;
 
 /** nftables of the namespace that `enter` runs its action in. Nothing is loaded or opened before the first use: most

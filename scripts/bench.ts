@@ -5,7 +5,7 @@ import { BURST, CHAIN, PLAIN } from "../test/bench/cni.ts";
 import { DNS_LOCAL } from "../test/bench/dns.ts";
 import { DNS_FORWARD } from "../test/bench/dns-forward.ts";
 import { DNS_UPDATE } from "../test/bench/dns-update.ts";
-import { DOCKER } from "../test/bench/docker.ts";
+import { DOCKER, DOCKER_NEWER } from "../test/bench/docker.ts";
 import { LEASES } from "../test/bench/leases.ts";
 import type { Benchmark } from "../test/bench/measurement.ts";
 import { PEERS_PROGRAMMED } from "../test/bench/peers.ts";
@@ -38,6 +38,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   DNS_FORWARD,
   DNS_UPDATE,
   DOCKER,
+  DOCKER_NEWER,
   VIP_SOCKET,
 ];
 /** By name: the command. */

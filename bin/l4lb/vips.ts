@@ -267,7 +267,7 @@ export class Vips {
   }
 
   /** `lookMs`: how long it took to find that nothing is to be done; 0 after a pass that put things right, which says
-   *  nothing of how long the next will take. */
+   *  nothing about how long the next will take. */
   #plan(lookMs: number): void {
     const gap = Math.max(REPAIR_MS, GAP_PER_LOOK * lookMs);
     this.#nextPass = this.#options.clock.schedule(gap, () => this.#loop.request());
@@ -275,7 +275,7 @@ export class Vips {
 
   #failed(error: unknown): void {
     const failure = messageOf(error);
-    // The same trouble is told once, however often it is tried again.
+    // The same problem is logged once, however often the pass is tried again.
     if (failure !== this.#failure) this.#options.log.error("virtual IPs not as they should be", { problem: failure });
     this.#failure = failure;
     this.#options.onChange();

@@ -28,7 +28,8 @@ export interface Compared extends Measured {
 /** A measurement of something that no other program does. */
 export interface Alone extends Measured {
   readonly theirs?: never;
-  readonly budget: { readonly most: number };
+  /** Absent when the figure only informs. */
+  readonly budget?: { readonly most: number };
 }
 
 /** What the median of ours may be: at most so many times theirs, or so much; or, for what is better the more there is

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
@@ -39,7 +39,9 @@ func main() {
 }
 `;
 
-/** Prints each address of a name with the name that this address has, or why there is none. */
+/** Prints each address of a name with the name that this address has, or why there is none. In C because nothing that
+ *  Debian or npm has ready to run calls musl's resolver: no package of Debian is linked with it, and the programs for
+ *  musl on npm have resolvers of their own, or need a C++ library for musl. */
 const MUSL_PROGRAM = `
 #include <netdb.h>
 #include <stdio.h>
@@ -291,7 +293,9 @@ options timeout:1 attempts:3
   });
 
   it("is written anew after another program has, which is then the one that says who is asked", async () => {
-    writeFileSync(file, "nameserver 10.77.0.88\nnameserver 198.51.100.1\n");
+    // In one step, or the agent may find it while it is still empty.
+    writeFileSync(`${file}.new`, "nameserver 10.77.0.88\nnameserver 198.51.100.1\n");
+    renameSync(`${file}.new`, file);
     await becomes(SOON_MS, ownText, OWN.replace(" corp.example", ""));
     await eventually(
       SOON_MS,

@@ -15,7 +15,7 @@ import type { VipDamage } from "../support/vip-harness.ts";
 import { openVipNetwork, type VipNetwork } from "../support/vip-network.ts";
 
 describe("every object of a data plane, deleted by somebody else", function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   let network: VipNetwork;
   before(function () {
     needsRoot.call(this);

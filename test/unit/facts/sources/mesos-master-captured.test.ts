@@ -119,7 +119,7 @@ describeWithFixtures("mesos-master on captured operator streams", () => {
     ["mesos-live/streams/70-clean-single-task-lifecycle.recordio", "recordio"],
   ] as const) {
     it(`ends with the same tasks when ${name} is cut at any byte and the master is asked again`, async function () {
-      this.timeout(120_000);
+      this.timeout(600_000);
       const bytes = recordedStream(fixture(name), format);
       const whole = follow([{ bytes, hangs: true }]);
       await settled();
