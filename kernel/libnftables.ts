@@ -7,6 +7,7 @@ import { familyNumber, readAllRawElements, readChains, readElements, readSetType
 import { elementRequests } from "./nft-elements.ts";
 import { readListing } from "./nft-json.ts";
 import { readGeneration, readOutline } from "./nft-outline.ts";
+import { openTableWatch } from "./nft-watch.ts";
 import type { Nftables, NftElement, NftElementsChange } from "./nftables.ts";
 
 /** libnftables prints the text of errno (strerror(3) of glibc in the C locale, the only one a program has that calls no
@@ -77,6 +78,7 @@ export function openNftables(enter: <T>(action: () => T) => T): Nftables & { clo
       direct().transaction(elementRequests(familyNumber(family), table, changes, tried), batchFrame());
     },
     rawElements: (family, table, set) => orMissing(() => readAllRawElements(direct(), family, table, set)),
+    watch: (family, table) => enter(() => openTableWatch(familyNumber(family), table)),
     generation: () => readGeneration(direct()),
     outline: (family, table) => orMissing(() => readOutline(direct(), familyNumber(family), table)),
     close() {

@@ -13,6 +13,7 @@ import { HEAD, lineOf, writeResults } from "../test/bench/report.ts";
 import { STARTUP } from "../test/bench/startup.ts";
 import { VIP_EVENT } from "../test/bench/vip-event.ts";
 import { VIP_IPVS } from "../test/bench/vip-ipvs.ts";
+import { VIP_LARGE } from "../test/bench/vip-large.ts";
 import { VIP_NFT } from "../test/bench/vip-nft.ts";
 import { VIP_SOCKET } from "../test/bench/vip-socket.ts";
 
@@ -33,6 +34,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   VIP_EVENT,
   VIP_IPVS,
   VIP_NFT,
+  VIP_LARGE,
   DNS_FORWARD,
   DNS_UPDATE,
   DOCKER,
