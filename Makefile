@@ -82,6 +82,7 @@ lab-down: build ## take down what lab-up brought up
 .PHONY: bench
 bench: npm ## measure ours against the reference; BENCH=name, RUNS=200 (as root)
 	@scripts/install-packages bench
+	@scripts/install-docker || [ $$? -eq 3 ]
 	@$(MAKE) --no-print-directory build
 	@$(BUN) scripts/bench.ts $(BENCH) $(if $(RUNS),--runs '$(RUNS)')
 

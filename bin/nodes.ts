@@ -37,8 +37,8 @@ export interface NodesFileOptions {
   readonly clock: Clock;
 }
 
-/** The static cluster: the nodes file, looked at every `pollMs` milliseconds. A file that can't be used is told of, and
- *  the one before stays in force; throws a NetError when there is none before it. */
+/** The static cluster: the nodes file, looked at every `pollMs` milliseconds. A file that can't be used is reported,
+ *  and the one before stays in force; throws a NetError when there is none before it. */
 export function nodesFileSource(options: NodesFileOptions): ClusterSource {
   return new NodesFile(options);
 }

@@ -1,7 +1,7 @@
 import { NetError } from "../lib/error.ts";
 import type { FileLock, Files } from "../lib/files.ts";
 
-/** What an agent that is running stands in the way of, and what to do then, as a NetError has them. */
+/** What a running agent prevents, and what to do about it, in the words of a NetError. */
 export interface Purpose {
   readonly tried: string;
   readonly remedy: string;

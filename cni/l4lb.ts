@@ -26,9 +26,9 @@ interface Settings {
 
 /** Gives a container that has no way to its node virtual IPs of its own: it leaves the path of its namespace where the
  *  agent looks, which then keeps IPVS there. It takes the configuration of DC/OS' plugin, whose `delegate` connects the
- *  container, and can be chained after another plugin as well. Differences: the device is there before the agent is
- *  told; the loopback is up, without which IPVS takes no backends; a failed ADD leaves nothing; GC works; `spartan`, a
- *  separate way to the DNS server, can't be had, and who asks for it is told. `inProcess` gives the plugin for a
+ *  container, and can be chained after another plugin as well. Differences: the device is there before the agent
+ *  knows; the loopback is up, without which IPVS takes no backends; a failed ADD leaves nothing; GC works; `spartan`, a
+ *  separate way to the DNS server, can't be had, and asking for it is refused. `inProcess` gives the plugin for a
  *  delegate's type where it can run here. */
 export function l4lbPlugin(inProcess: (type: string) => Plugin | undefined): Plugin {
   const readInner = (call: Call): MapperDelegate | undefined =>

@@ -12,7 +12,7 @@ export interface NetworkPlan {
 }
 
 /** First API version whose networks may do without IPv4 (Docker 28). */
-const IPV4_OPTIONAL = [1, 47] as const;
+const IPV4_OPTIONAL = [1, 48] as const;
 
 /** The plan for these overlays and the engine's present networks. Pure. Only networks with the label {@link MANAGED}
  *  are ever removed, and only while no container is on them: those of overlays that are gone, and those whose addresses

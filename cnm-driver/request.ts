@@ -65,7 +65,7 @@ export interface RequestAddressRequest {
   readonly address: Ip | undefined;
   /** The address is for the network's gateway, not for a container. */
   readonly forGateway: boolean;
-  /** Name of the container, which Docker tells since release 28. */
+  /** Name of the container, which releases of Docker after 28 tell. */
   readonly name: string | undefined;
 }
 

@@ -36,12 +36,13 @@ export interface NamesOptions {
   readonly zones: readonly Zone[];
 }
 
+/** What the origins of tasks' records begin with; the task's key follows. */
+const TASK_ORIGIN = "task/";
+
 /** Keeps the local zones as the facts say: one changed task changes its own records and nothing else. */
 export class Names {
   readonly zones: Zones;
   readonly #options: NamesOptions;
-  /** Keys of the tasks that have records. */
-  readonly #tasks = new Set<string>();
   readonly #vips = new Map<string, NamedVip>();
   /** What was last said of each node that has records. */
   readonly #nodes = new Map<string, NamedNode>();
@@ -62,12 +63,11 @@ export class Names {
   /** Takes a whole snapshot, in the place of all that was said of tasks and nodes before. The deltas that follow it go
    *  to `change`. */
   begin(snapshot: Snapshot): void {
-    const gone = new Set(this.#tasks);
-    for (const [key, { body }] of snapshot.tasks) {
-      this.#task(key, recordsOf({ kind: "task", task: body }));
-      gone.delete(key);
-    }
-    for (const key of gone) this.#task(key, []);
+    const gone = [...this.zones.origins()].filter((origin) => {
+      return origin.startsWith(TASK_ORIGIN) && !snapshot.tasks.has(origin.slice(TASK_ORIGIN.length));
+    });
+    for (const origin of gone) this.zones.put(origin, []);
+    for (const [key, { body }] of snapshot.tasks) this.#task(key, recordsOf({ kind: "task", task: body }));
     this.#cluster(snapshot);
   }
 
@@ -123,9 +123,7 @@ export class Names {
   }
 
   #task(key: string, records: readonly DnsRecord[]): void {
-    if (records.length === 0) this.#tasks.delete(key);
-    else this.#tasks.add(key);
-    this.zones.put(`task/${key}`, this.#reverse.inRanges(records));
+    this.zones.put(`${TASK_ORIGIN}${key}`, this.#reverse.inRanges(records));
   }
 
   #vip(key: string, vip: NamedVip | undefined): void {

@@ -56,6 +56,11 @@ export class Zones implements ZoneLookup {
     return records.length - good.length;
   }
 
+  /** Every origin that has records. */
+  origins(): Iterable<string> {
+    return this.#origins.keys();
+  }
+
   /** Names whose records became different since the last call. */
   settle(): Generator<Name> {
     const touched = this.#touched;

@@ -3,9 +3,14 @@ import { type Publisher, refusalOf } from "./publisher.ts";
 import type { SourceSink, TaskDelta } from "./sources/source.ts";
 import { keyOfTask, type Task, taskKey } from "./task.ts";
 
+export interface PublishingSink extends SourceSink {
+  /** Tasks that the source tells of. */
+  readonly size: number;
+}
+
 /** A sink that publishes what one source tells. Several sources share a publisher: each takes back only its own
  *  tasks. */
-export function publishingSink(publisher: Publisher, onProblem: (error: NetError) => void): SourceSink {
+export function publishingSink(publisher: Publisher, onProblem: (error: NetError) => void): PublishingSink {
   const told = new Set<string>();
   const put = (task: Task): void => {
     const key = keyOfTask(task);
@@ -20,6 +25,9 @@ export function publishingSink(publisher: Publisher, onProblem: (error: NetError
     if (told.delete(key)) publisher.take({ kind: "task", key });
   };
   return {
+    get size() {
+      return told.size;
+    },
     replace(tasks) {
       const keys = new Set(tasks.map(keyOfTask));
       for (const key of [...told]) if (!keys.has(key)) take(key);

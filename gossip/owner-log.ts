@@ -1,6 +1,7 @@
 import { utf8Length } from "./wire.ts";
 
-/** A fact as it travels: opaque bytes under a key, or the removal of it (`value` undefined). Never changed once made. */
+/** A fact as it travels: opaque bytes under a key, or the removal of it (`value` undefined). Never changed once
+ *  made. */
 export interface Entry {
   readonly key: string;
   /** Version of its owner that this write made. */
@@ -132,8 +133,8 @@ export class OwnerLog {
     if (this.#removals.size === 0) this.#removals = undefined;
   }
 
-  /** What follows `version`, as much as fits into `limit` bytes but one entry at least; undefined when nothing follows. Starts
-   *  from 0 for whoever is behind a removal that is no longer kept, unless he began after it (`base`). */
+  /** What follows `version`, as much as fits into `limit` bytes but one entry at least; undefined when nothing follows.
+   *  Starts from 0 for whoever is behind a removal that is no longer kept, unless he began after it (`base`). */
   delta(version: number, base: number, limit: number): Delta | undefined {
     if (version >= this.#version) return undefined;
     const from = version < this.#floor && base < this.#floor ? 0 : version;

@@ -118,7 +118,7 @@ export class BpfMap {
     return result >= 0;
   }
 
-  /** Adds or replaces elements in order and goes on behind one that is refused, which `refused` is told. */
+  /** Adds or replaces elements in order and goes on after one that is refused, which is reported to `refused`. */
   setMany({ keys, values, count }: MapElements, refused: (index: number, error: Error) => void): void {
     const { keyBytes, valueBytes } = this.spec;
     for (let start = 0; start < count; ) {

@@ -1,7 +1,7 @@
 import { overlaps, tryParsePrefix } from "../lib/address.ts";
 import { type NftCommand, parseElements, parseNft, setDefinition, type WrittenElement } from "./fake-nft-text.ts";
 import { Refusal } from "./fake-refusal.ts";
-import type { NftElement, NftElementsChange, NftOutline, NftRawElement } from "./nftables.ts";
+import type { NftElement, NftElementsChange, NftOutline, NftRawElement, NftWatch } from "./nftables.ts";
 
 interface Rule {
   readonly handle: number;
@@ -38,14 +38,15 @@ export class FakeNftables {
   private tables: Tables = new Map();
   /** How many transactions there were. */
   generation = 1;
+  /** Which tables each transaction has changed. */
+  private readonly changes: { readonly generation: number; readonly tables: readonly string[] }[] = [];
 
   /** Carries out all commands or none; refuses as nft 1.0.6 on Linux 6.18. */
   run(commands: readonly string[]): void {
     const parsed = parseNft(commands.join("\n"));
     const draft = structuredClone(this.tables);
     for (const command of parsed) VERBS[`${command.verb} ${command.object}`]?.(draft, command);
-    this.tables = draft;
-    this.generation++;
+    this.commit(draft, parsed.map(tableKey));
   }
 
   elements(family: string, table: string, set: string): NftElement[] | undefined {
@@ -66,8 +67,24 @@ export class FakeNftables {
       if (found === undefined) throw refusal("ENOENT");
       for (const element of change.elements) changeElement(found, change.do, element);
     }
+    this.commit(draft, [`${family} ${table}`]);
+  }
+
+  private commit(draft: Tables, tables: readonly string[]): void {
     this.tables = draft;
-    this.generation++;
+    this.changes.push({ generation: ++this.generation, tables });
+  }
+
+  watch(family: string, table: string): NftWatch {
+    let seen = this.changes.length;
+    return {
+      changed: () => {
+        const fresh = this.changes.slice(seen);
+        seen = this.changes.length;
+        return fresh.filter(({ tables }) => tables.includes(`${family} ${table}`)).map(({ generation }) => generation);
+      },
+      close: () => {},
+    };
   }
 
   rawElements(family: string, table: string, set: string): NftRawElement[] | undefined {

@@ -91,6 +91,7 @@ export class FakeKernel implements Kernel {
           () => stack.nftables.changeElements(family, table, changes),
         ),
       rawElements: (family, table, set) => stack.nftables.rawElements(family, table, set),
+      watch: (family, table) => stack.nftables.watch(family, table),
       generation: () => stack.nftables.generation,
       outline: (family, table) => stack.nftables.outline(family, table),
     };

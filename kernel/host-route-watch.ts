@@ -11,7 +11,7 @@ const AF_INET = 2;
 const IPV4_BITS = 32;
 const IPV6_BITS = 128;
 
-/** A `Kernel.watchHostRoutes` in the calling thread's namespace. A route to a single address is told of whatever its
+/** A `Kernel.watchHostRoutes` in the calling thread's namespace. A route to a single address is reported whatever its
  *  link is, because the message about a route that takes another one's place shows only the new one. */
 export function openHostRouteWatch(dev: string): Watch {
   const socket = Netlink.open(NETLINK_ROUTE, GROUPS);

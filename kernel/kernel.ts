@@ -284,8 +284,8 @@ export interface Kernel {
    *  child processes that have to be born there. */
   enter<T>(action: () => T): T;
 
-  /** Watches the link of this name and, on all links, the routes of table main to single addresses: about what else
-   *  changes nothing is told. May tell of a change where there was none. */
+  /** Watches the link of this name and, on all links, the routes of table main to single addresses; other changes
+   *  are not reported. May report a change where there was none. */
   watchHostRoutes(dev: string): Watch;
   /** Something in links, addresses, routes, rules or neighbours changed since the last call; true on the first call. */
   changed(): boolean;

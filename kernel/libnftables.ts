@@ -7,6 +7,7 @@ import { familyNumber, readAllRawElements, readChains, readElements, readSetType
 import { elementRequests } from "./nft-elements.ts";
 import { readListing } from "./nft-json.ts";
 import { readGeneration, readOutline } from "./nft-outline.ts";
+import { openTableWatch } from "./nft-watch.ts";
 import type { Nftables, NftElement, NftElementsChange } from "./nftables.ts";
 
 /** libnftables prints the text of errno (strerror(3) of glibc in the C locale, the only one a program has that calls no
@@ -31,7 +32,8 @@ interface Writer {
   readonly context: NftContext;
 }
 
-/** Commands that the kernel is told directly at most, so that a batch stays far below what a socket takes at once. */
+/** The most commands that are sent to the kernel directly, so that a batch stays far below what a socket takes at
+ *  once. */
 const DIRECT_LIMIT = 100;
 
 /** nftables of the namespace that `enter` runs its action in. Nothing is loaded or opened before the first use: most
@@ -76,6 +78,7 @@ export function openNftables(enter: <T>(action: () => T) => T): Nftables & { clo
       direct().transaction(elementRequests(familyNumber(family), table, changes, tried), batchFrame());
     },
     rawElements: (family, table, set) => orMissing(() => readAllRawElements(direct(), family, table, set)),
+    watch: (family, table) => enter(() => openTableWatch(familyNumber(family), table)),
     generation: () => readGeneration(direct()),
     outline: (family, table) => orMissing(() => readOutline(direct(), familyNumber(family), table)),
     close() {

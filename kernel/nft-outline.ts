@@ -10,8 +10,10 @@ const GETCHAIN = SUBSYSTEM | 4;
 const GETRULE = SUBSYSTEM | 7;
 const GETSET = SUBSYSTEM | 10;
 const GETGEN = SUBSYSTEM | 16;
+/** The message that tells of a new generation. */
+export const NEWGEN = SUBSYSTEM | 15;
 const GENERATION = 1;
-/** All four kinds of objects have the table's name as their first attribute. */
+/** All kinds of objects have the table's name as their first attribute. */
 const TABLE = 1;
 const TABLE_FLAGS = 2;
 const TABLE_DORMANT = 1;
@@ -28,7 +30,17 @@ const FAMILY_HEADER = 4;
 export function readGeneration(socket: Netlink): number {
   const message = new MessageWriter(GETGEN, NLM_F_REQUEST).u8(0).u8(0).u16(0).finish();
   const tried = () => "ask for the generation of the rule set";
-  return socket.get({ message, tried }, (answer) => numberAt(attributesOf(answer), GENERATION) ?? 0);
+  return socket.get({ message, tried }, generationIn);
+}
+
+/** The generation of which a message tells; 0 when it says none. */
+export function generationIn(message: Message): number {
+  return numberAt(attributesOf(message), GENERATION) ?? 0;
+}
+
+/** The name of the table that a message about any object is about. */
+export function tableIn(message: Message): string {
+  return textAt(attributesOf(message), TABLE);
 }
 
 /** What a table consists of, without the elements of its sets. Throws a NetError with errno ENOENT when it is

@@ -16,11 +16,21 @@ export interface Nftables {
   changeElements(family: string, table: string, changes: readonly NftElementsChange[]): void;
   /** Elements of a set or map in their own form, each once; undefined when the table or the set is missing. */
   rawElements(family: string, table: string, set: string): NftRawElement[] | undefined;
+  /** Watches a table of this namespace, be it there or not. */
+  watch(family: string, table: string): NftWatch;
   /** A number that every transaction of the namespace makes greater by one, whoever's it is: as long as it stays, no
    *  table has changed, but for what packets add to sets. */
   generation(): number;
   /** What a table consists of; undefined when it is missing. Costs the same however many elements its sets have. */
   outline(family: string, table: string): NftOutline | undefined;
+}
+
+/** Tells of changes of a table from when it was opened. */
+export interface NftWatch {
+  /** The generations since the last call that have changed anything of the table, whoever made them; undefined when too
+   *  much has happened to be told. Tells nothing of what packets add to sets. */
+  changed(): readonly number[] | undefined;
+  close(): void;
 }
 
 /** Elements of one set or map to create or to delete. */

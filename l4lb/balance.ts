@@ -18,7 +18,7 @@ const SCHEDULERS: readonly Scheduler[] = ["wlc", "rr", "sh", "mh"];
 /** What there is when no label says anything, as for most tasks. */
 const PLAIN: Balance = { scheduler: undefined, affinity: undefined, weight: 1 };
 
-/** Reads the labels of a port. What can't be used is told of in words that name the label, and counts as not said. */
+/** Reads the labels of a port. What can't be used is reported in words that name the label, and counts as absent. */
 export function readBalance(
   said: PortBalance | undefined,
   onProblem: (label: string, problem: string) => void,

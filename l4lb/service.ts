@@ -57,3 +57,17 @@ function endpoint(ip: Ip, port: number): string {
 export function compareBackends(a: Backend, b: Backend): number {
   return compareIp(a.ip, b.ip) || a.port - b.port;
 }
+
+/** Walks through two lists of backends, each in ascending order, side by side: `visit` gets the places of those that are
+ *  the same address and port in both, whatever their weights, and of those that one list has alone. */
+export function joinBackends(
+  before: readonly Backend[],
+  after: readonly Backend[],
+  visit: (from: number | undefined, to: number | undefined) => void,
+): void {
+  for (let from = 0, to = 0; from < before.length || to < after.length; ) {
+    const [old, young] = [before[from], after[to]];
+    const order = old === undefined ? 1 : young === undefined ? -1 : compareBackends(old, young);
+    visit(order <= 0 ? from++ : undefined, order >= 0 ? to++ : undefined);
+  }
+}

@@ -5,7 +5,7 @@ import { BURST, CHAIN, PLAIN } from "../test/bench/cni.ts";
 import { DNS_LOCAL } from "../test/bench/dns.ts";
 import { DNS_FORWARD } from "../test/bench/dns-forward.ts";
 import { DNS_UPDATE } from "../test/bench/dns-update.ts";
-import { DOCKER } from "../test/bench/docker.ts";
+import { DOCKER, DOCKER_NEWER } from "../test/bench/docker.ts";
 import { LEASES } from "../test/bench/leases.ts";
 import type { Benchmark } from "../test/bench/measurement.ts";
 import { PEERS_PROGRAMMED } from "../test/bench/peers.ts";
@@ -13,6 +13,7 @@ import { HEAD, lineOf, writeResults } from "../test/bench/report.ts";
 import { STARTUP } from "../test/bench/startup.ts";
 import { VIP_EVENT } from "../test/bench/vip-event.ts";
 import { VIP_IPVS } from "../test/bench/vip-ipvs.ts";
+import { VIP_LARGE } from "../test/bench/vip-large.ts";
 import { VIP_NFT } from "../test/bench/vip-nft.ts";
 import { VIP_SOCKET } from "../test/bench/vip-socket.ts";
 
@@ -33,9 +34,11 @@ const BENCHMARKS: readonly Benchmark[] = [
   VIP_EVENT,
   VIP_IPVS,
   VIP_NFT,
+  VIP_LARGE,
   DNS_FORWARD,
   DNS_UPDATE,
   DOCKER,
+  DOCKER_NEWER,
   VIP_SOCKET,
 ];
 /** By name: the command. */

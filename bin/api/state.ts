@@ -21,8 +21,8 @@ export interface NamesState {
 }
 
 /**
- * What the HTTP API is handed of a running agent: what it knows, as plain data, and the one thing that it may be asked
- * to do. Every function answers at once from memory, with what is so at that moment.
+ * What the HTTP API is handed of a running agent: what it knows, as plain data, and what it may be asked to do. Every
+ * function answers at once from memory, with the state at that moment.
  */
 export interface ApiState extends NamesState {
   readonly self: SelfState;

@@ -99,7 +99,7 @@ export class Leadership {
     if (fact !== undefined) this.#campaign.observe(fact);
   }
 
-  /** A node that went may have stood in the way of another: at its address, say. */
+  /** A node that has gone may have been the obstacle to another, for instance at the same address. */
   #observeRefused(): void {
     const { nodes } = this.#options.member.view.snapshot();
     for (const id of this.leader()?.registry.refusals.keys() ?? []) {

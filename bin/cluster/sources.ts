@@ -1,12 +1,11 @@
 import type { NodeVoice } from "../../facts/fact.ts";
-import { publishingSink } from "../../facts/publish-source.ts";
+import { type PublishingSink, publishingSink } from "../../facts/publish-source.ts";
 import type { LocalAgent } from "../../facts/sources/agent.ts";
 import { dockerSource } from "../../facts/sources/docker.ts";
 import { dockerEngine } from "../../facts/sources/docker-engine.ts";
 import { fileSource } from "../../facts/sources/file.ts";
 import { watchDirectory } from "../../facts/sources/file-watch.ts";
 import type { Source, SourceSink } from "../../facts/sources/source.ts";
-import { keyOfTask, taskKey } from "../../facts/task.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Files } from "../../lib/files.ts";
 import type { Log } from "../../lib/log.ts";
@@ -111,7 +110,7 @@ export class TaskSources {
 /** One source with what it told last. */
 class Running {
   readonly source: Source;
-  readonly #keys = new Set<string>();
+  #sink: PublishingSink | undefined;
   #problem: string | undefined;
   #hasBegun = false;
 
@@ -124,31 +123,27 @@ class Running {
   }
 
   report(): SourceReport {
-    return { name: this.source.name, tasks: this.#keys.size, problem: this.#problem };
+    return { name: this.source.name, tasks: this.#sink?.size ?? 0, problem: this.#problem };
   }
 
   start(member: ClusterMember, log: Log, onTold: (isWhole: boolean) => void): void {
     const { name } = this.source;
-    const sink = publishingSink(member.publisher, (error) => {
+    this.#sink = publishingSink(member.publisher, (error) => {
       this.#problem = error.message;
       log.warn("task source", { source: name, problem: error.message });
     });
-    this.source.start(this.#counting(sink, onTold));
+    this.source.start(this.#noting(this.#sink, onTold));
   }
 
-  #counting(sink: SourceSink, onTold: (isWhole: boolean) => void): SourceSink {
+  #noting(sink: SourceSink, onTold: (isWhole: boolean) => void): SourceSink {
     return {
       replace: (tasks) => {
         this.#problem = undefined;
-        this.#keys.clear();
-        for (const task of tasks) this.#keys.add(keyOfTask(task));
         sink.replace(tasks);
         this.#hasBegun = true;
         onTold(true);
       },
       change: (delta) => {
-        for (const ref of delta.removed) this.#keys.delete(taskKey(ref));
-        for (const task of delta.put) this.#keys.add(keyOfTask(task));
         sink.change(delta);
         onTold(false);
       },

@@ -147,7 +147,7 @@ async function serveVips(
   return startVips({ ...parts, mode: source, dns });
 }
 
-/** A port that can't be had is told of, and the node goes on without its API: containers need it for nothing. */
+/** A port that can't be had is reported, and the node goes on without its API, which no container needs. */
 async function openApi(
   config: Config,
   source: ClusterSource,

@@ -260,7 +260,7 @@ export class AgentDns {
     return [...asked, { zone: "", upstreams: others }, ...forwardZones];
   }
 
-  /** False when it failed. The same trouble is told once, however often it is tried again. */
+  /** False when it failed. The same problem is logged once, however often it is tried again. */
   #attempt(what: string, action: () => void): boolean {
     try {
       action();

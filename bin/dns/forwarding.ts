@@ -17,7 +17,7 @@ export interface ForwardingOptions {
   /** Memory for answers, bytes. */
   readonly cacheBytes: number;
   readonly log: Log;
-  /** Milliseconds until an asker is told that nobody answered; undefined for the usual time. */
+  /** Milliseconds after which a client gets the answer that no upstream has answered; undefined for the usual time. */
   readonly deadlineMs?: number;
 }
 

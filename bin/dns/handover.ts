@@ -67,13 +67,13 @@ export interface LingerParts {
 }
 
 /** Starts a process of our own that answers the same from the same addresses, and returns when it does: the caller may
- *  then end without a query going unanswered. A failure is told and no more: names are then missing until the next
- *  agent answers. */
+ *  then end without a query going unanswered. A failure is only logged: names are then missing until the next agent
+ *  answers. */
 export async function startLinger({ handover, zones, runDir, files, log }: LingerParts): Promise<void> {
   try {
     const child = Bun.spawn([executable(), "dns", "linger", "--run-dir", runDir], {
       cwd: "/",
-      // Nothing of the agent's own settings is meant for it: it is told everything.
+      // Nothing of the agent's own settings is meant for it: it is handed everything.
       env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" },
       stdio: ["pipe", "inherit", "inherit"],
       detached: true,

@@ -5,7 +5,7 @@ import type { HostPort, MesosState } from "../../dns/mesos/state.ts";
 import { mesosZone, servedRecords } from "../../dns/mesos/zone.ts";
 import type { DnsRecord } from "../../dns/record.ts";
 import type { Zone } from "../../dns/zone.ts";
-import { systemClock } from "../../lib/clock.ts";
+import { type Cancel, systemClock } from "../../lib/clock.ts";
 import { messageOf } from "../../lib/error.ts";
 import type { Files } from "../../lib/files.ts";
 import type { Log } from "../../lib/log.ts";
@@ -15,6 +15,10 @@ import { resolveHosts } from "./hosts.ts";
 import { type MesosMasters, mesosMasters } from "./mesos-masters.ts";
 import { fetchState } from "./mesos-state.ts";
 import { ownAddresses } from "./own-addresses.ts";
+
+/** From news of a change until the masters are asked, milliseconds: many changes cost one question, and masters have
+ *  heard by then what agents saw before them. */
+const NEWS_WAIT_MS = 5000;
 
 export interface MesosDnsOptions {
   readonly config: MesosDnsConfig;
@@ -33,6 +37,7 @@ export class MesosDns {
   readonly #masters: MesosMasters;
   readonly #api: MesosDnsApi;
   #loop: Loop | undefined;
+  #news: Cancel | undefined;
   #made: MesosRecords | undefined;
   #http: { stop(): unknown } | undefined;
 
@@ -63,7 +68,16 @@ export class MesosDns {
     this.#loop = loop;
   }
 
+  /** Asks the masters a while from now, without waiting for the next of its own times. */
+  refreshSoon(): void {
+    this.#news ??= systemClock.schedule(NEWS_WAIT_MS, () => {
+      this.#news = undefined;
+      this.#loop?.request();
+    });
+  }
+
   async stop(): Promise<void> {
+    this.#news?.();
     this.#http?.stop();
     await this.#masters.stop();
     await this.#loop?.stop();

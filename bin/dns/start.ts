@@ -82,6 +82,12 @@ function running(
   const known = source.current()?.cluster;
   if (known !== undefined) takeOverlays(known);
   mesosDns?.start();
+  // Masters are asked from time to time, and where this node hears sooner of a task, soon after that.
+  const unsubscribe =
+    mesosDns &&
+    view.subscribe(({ tasks }) => {
+      if (tasks.added.length + tasks.changed.length + tasks.removed.length > 0) mesosDns.refreshSoon();
+    });
   if (mesosDns === undefined) mesosNamed.resolve();
   const runDir = config.run_dir;
   const ending = Promise.withResolvers<void>();
@@ -108,6 +114,7 @@ function running(
     async stop(leaving) {
       hasEnded = true;
       ending.resolve();
+      unsubscribe?.();
       await mesosDns?.stop();
       await tasks?.stop();
       // An agent that ends before it has begun to answer leaves that to the process that stands in already.

@@ -62,7 +62,7 @@ export function taskView({ directory, node, addresses, files, log }: TaskViewOpt
   };
 }
 
-/** The sink that also tells when it is told for the first time. */
+/** The sink, with a call of `told` when it is given something for the first time. */
 function resolving(sink: SourceSink, told: () => void): SourceSink {
   return {
     replace(tasks) {

@@ -26,11 +26,10 @@ const GATHER_MS = 5;
 /** Time between looks at drains, claims and the membership, milliseconds. */
 const TICK_MS = 250;
 /** Time from the end of one look at the kernel to the next, milliseconds: below the 5 s in which what somebody
- *  else changes must be repaired. */
+ *  else changes must be repaired. Where a look that finds nothing to do takes long, because there are very many
+ *  services, it is so many times as long as that, so that looking costs a hundredth of a processor at most. */
 const REPAIR_MS = 2000;
-/** With very many services a comparison takes long even when it finds nothing to do. The wait after it is then this
- *  many times as long as the comparison was, so that comparing costs a twentieth of a processor at most. */
-const GAP_PER_PASS = 20;
+const GAP_PER_LOOK = 100;
 const LEAST_GAP_MS = 200;
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 4000;
@@ -220,8 +219,10 @@ export class Vips {
 
   /** Passes that come by themselves compare only where the kernel may not be as it was left. */
   #pass(): void {
+    const { clock } = this.#options;
+    const startedAt = clock.monotonic();
     if (this.#isAsked || this.#failure !== undefined || !this.keeper.isQuiet()) this.#compare();
-    else this.#plan(false);
+    else this.#plan(clock.monotonic() - startedAt);
   }
 
   #compare(): void {
@@ -251,7 +252,8 @@ export class Vips {
     if (error !== undefined) throw error;
     this.#failure = undefined;
     this.#isAsked = !complete;
-    this.#plan(repaired.length === 0 && this.metrics.changes === changes);
+    const wasIdle = repaired.length === 0 && this.metrics.changes === changes;
+    this.#plan(wasIdle ? this.metrics.lastPassMs : 0);
     if (complete && !this.#isSettled) this.#settled(wanted);
     this.#options.onChange();
   }
@@ -264,16 +266,16 @@ export class Vips {
     if (onSettled()) this.keeper.reconcile(wanted, true);
   }
 
-  /** `wasIdle`: the pass only compared. One that put things right, or merely asked whether anything has changed, says
-   *  nothing of how long the next will take. */
-  #plan(wasIdle: boolean): void {
-    const gap = wasIdle ? Math.max(REPAIR_MS, GAP_PER_PASS * this.metrics.lastPassMs) : REPAIR_MS;
+  /** `lookMs`: how long it took to find that nothing is to be done; 0 after a pass that put things right, which says
+   *  nothing about how long the next will take. */
+  #plan(lookMs: number): void {
+    const gap = Math.max(REPAIR_MS, GAP_PER_LOOK * lookMs);
     this.#nextPass = this.#options.clock.schedule(gap, () => this.#loop.request());
   }
 
   #failed(error: unknown): void {
     const failure = messageOf(error);
-    // The same trouble is told once, however often it is tried again.
+    // The same problem is logged once, however often the pass is tried again.
     if (failure !== this.#failure) this.#options.log.error("virtual IPs not as they should be", { problem: failure });
     this.#failure = failure;
     this.#options.onChange();

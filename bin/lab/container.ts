@@ -148,8 +148,8 @@ export function findProgram(command: readonly string[], layout: LabLayout): stri
   });
 }
 
-/** Ends a container and gives back all that it held. Works on one that was only half made, too. One that serves virtual
- *  IPs is told of first, as a framework does, so that no new connections come while it ends. */
+/** Ends a container and gives back all that it held. Works on one that was only half made, too. That one with virtual
+ *  IPs is ending is announced first, as a framework does, so that no new connections come while it ends. */
 export async function stopContainer(context: LabContext, lab: Lab, name: string): Promise<void> {
   await locked(context, lab.layout, async () => {
     const record = containerOf(context.files, lab, name);

@@ -56,12 +56,11 @@ export class Responder {
     if (!this.#chooseRecords(entry, u16(input, end))) return 0;
     const question = end + 4 - at;
     const base = out + question;
-    const limit = this.#optSize === 0 ? PLAIN_UDP_BYTES : Math.min(this.#optSize, EDNS_UDP_BYTES) - OPT_BYTES;
+    const limit = this.#limit();
     const answers = Math.min(this.#count, Math.floor((limit - question) / this.#size));
     if (this.#count === 0 && this.#size > limit - question) return 0;
-    for (let index = HEADER; index < question; index++) output[out + index] = input[at + index] ?? 0;
-    output[out] = input[at] ?? 0;
-    output[out + 1] = input[at + 1] ?? 0;
+    // With the header, whose other words are written after.
+    for (let index = 0; index < question; index++) output[out + index] = input[at + index] ?? 0;
     const truncated = answers < this.#count ? FLAG.TC : 0;
     const kept = u16(input, at + 2) & (FLAG.RD | FLAG.CD);
     put16(output, out + 2, FLAG.QR | FLAG.AA | this.#recursion | truncated | kept);
@@ -71,10 +70,7 @@ export class Responder {
     put16(output, out + 10, this.#optSize === 0 ? 0 : 1);
     if (this.#count === 0) this.#copy(this.#from, this.#size, output, base);
     else this.#copyTurned(answers, u16(input, at), output, base);
-    const total = question + (this.#count === 0 ? this.#size : answers * this.#size);
-    if (this.#optSize === 0) return total;
-    this.#putOpt(output, out + total);
-    return total + OPT_BYTES;
+    return this.#withOpt(output, out, question + (this.#count === 0 ? this.#size : answers * this.#size));
   }
 
   /** Makes the reply that was just written at `out` one without records, whose asker is to come over TCP; gives its
@@ -83,10 +79,8 @@ export class Responder {
     const end = HEADER + this.#nameLength + 4;
     output[out + 2] = (output[out + 2] ?? 0) | (FLAG.TC >> 8);
     for (let index = 6; index < HEADER; index++) output[out + index] = 0;
-    if (this.#optSize === 0) return end;
-    output[out + 11] = 1;
-    this.#putOpt(output, out + end);
-    return end + OPT_BYTES;
+    output[out + 11] = this.#optSize === 0 ? 0 : 1;
+    return this.#withOpt(output, out, end);
   }
 
   /** Finds the records that answer a type: `#count` of `#size` bytes at `#from`, or none and the SOA record there.
@@ -141,7 +135,7 @@ export class Responder {
     const bytes = this.#bytes;
     const size = u16(bytes, fields + ANSWER.body);
     const question = end + 4 - at;
-    const limit = this.#optSize === 0 ? PLAIN_UDP_BYTES : Math.min(this.#optSize, EDNS_UDP_BYTES) - OPT_BYTES;
+    const limit = this.#limit();
     if (question + size > limit) return 0;
     if (lived >>> LIFETIME_BITS < USES_MOST) words[entry + 2] = lived + (1 << LIFETIME_BITS);
     const ttls = u16(bytes, fields + ANSWER.ttls);
@@ -156,9 +150,7 @@ export class Responder {
     const body = out + question;
     this.#copy(fields + ANSWER.bytes + 2 * ttls, size, output, body);
     if (age > 0) this.#ageTtls(fields + ANSWER.bytes, ttls, age, output, body);
-    if (this.#optSize === 0) return question + size;
-    this.#putOpt(output, body + size);
-    return question + size + OPT_BYTES;
+    return this.#withOpt(output, out, question + size);
   }
 
   /** Goes on hashing with type and flags, which are put behind the name. */
@@ -254,7 +246,15 @@ export class Responder {
     for (let index = 0; index < length; index++) output[to + index] = bytes[from + index] ?? 0;
   }
 
-  #putOpt(output: Uint8Array, at: number): void {
+  /** Bytes that a reply may have before its OPT record. */
+  #limit(): number {
+    return this.#optSize === 0 ? PLAIN_UDP_BYTES : Math.min(this.#optSize, EDNS_UDP_BYTES) - OPT_BYTES;
+  }
+
+  /** Puts an OPT record behind a reply of so many bytes, when the query had one; gives the length of all. */
+  #withOpt(output: Uint8Array, out: number, length: number): number {
+    if (this.#optSize === 0) return length;
+    const at = out + length;
     output[at] = 0;
     put16(output, at + 1, TYPE.OPT);
     put16(output, at + 3, EDNS_UDP_BYTES);
@@ -263,6 +263,7 @@ export class Responder {
     output[at + 7] = this.#dnssecOk;
     output[at + 8] = 0;
     put16(output, at + 9, 0);
+    return length + OPT_BYTES;
   }
 }
 

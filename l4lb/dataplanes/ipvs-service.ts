@@ -34,6 +34,11 @@ const OTHER_BACKEND = 1;
  *  it, so that the plan puts the service anew. */
 const DIFFERENT = -1;
 
+/** Most backends of a service with a scheduler that has a table: its buckets are as many (CONFIG_IP_VS_SH_TAB_BITS,
+ *  CONFIG_IP_VS_MH_TAB_INDEX). From then on `sh` would leave out the others, and `mh` would go on with those that it
+ *  had before. */
+export const SCHEDULER_MOST: Partial<Record<Scheduler, number>> = { sh: 256, mh: 4093 };
+
 /** A key that isn't a firewall mark. */
 export type AddressKey = Extract<IpvsServiceKey, { ip: unknown }>;
 

@@ -11,7 +11,16 @@ import { IpvsEverywhere } from "./ipvs-everywhere.ts";
 import { type IpvsFirewall, ipvsFirewall, NO_FIREWALL } from "./ipvs-firewall.ts";
 import { IpvsNamespaces } from "./ipvs-namespaces.ts";
 import { IpvsSenders } from "./ipvs-senders.ts";
-import { FALLBACK, ipvsKey, isMarked, marked, readService, serviceKey, stepsTo } from "./ipvs-service.ts";
+import {
+  FALLBACK,
+  ipvsKey,
+  isMarked,
+  marked,
+  readService,
+  SCHEDULER_MOST,
+  serviceKey,
+  stepsTo,
+} from "./ipvs-service.ts";
 import { ipvsSettings } from "./ipvs-settings.ts";
 
 export interface IpvsOptions {
@@ -81,7 +90,8 @@ class IpvsDataplane implements Dataplane {
     const tasks = changes.map((change): Task => {
       const key = change.do === "put" ? change.service : change.key;
       const error = faultOf(change);
-      return { change, key, steps: error === undefined ? this.#stepsOf(change, own) : [], error };
+      if (error !== undefined) return { change, key, steps: [], error };
+      return { change, key, steps: this.#stepsOf(change, own), error: crowdingOf(change) };
     });
     const senders = new IpvsSenders(
       this.kernel,
@@ -167,7 +177,11 @@ class IpvsDataplane implements Dataplane {
 
   /** What isn't ours is never deleted. */
   #stepsOf(change: Change, own: ReadonlySet<string>): IpvsOperation[] {
-    if (change.do === "put") return stepsTo(change.service, change.before, this.options.random);
+    if (change.do === "put") {
+      const { service } = change;
+      const wanted = crowdingOf(change) === undefined ? service : { ...service, scheduler: FALLBACK };
+      return stepsTo(wanted, change.before, this.options.random);
+    }
     return own.has(serviceName(change.key)) ? [{ do: "service.delete", service: ipvsKey(change.key) }] : [];
   }
 
@@ -234,6 +248,19 @@ function faultOf(change: Change): Error | undefined {
     if (error instanceof NetError) return error;
     throw error;
   }
+}
+
+/** Says so when a scheduler has no room for so many backends. */
+function crowdingOf(change: Change): Error | undefined {
+  if (change.do === "delete") return undefined;
+  const { scheduler, backends } = change.service;
+  const most = SCHEDULER_MOST[scheduler] ?? backends.length;
+  if (backends.length <= most) return undefined;
+  return new NetError("unsupported", {
+    tried: `balance ${serviceName(change.service)} by ${scheduler}`,
+    said: `IPVS has room for ${most} backends there, and it has ${backends.length}, so ${FALLBACK} is used`,
+    remedy: "choose another scheduler",
+  });
 }
 
 function countersOf({ ip, port, active, inactive, counters }: IpvsDestinationState): BackendCounters {

@@ -20,29 +20,61 @@ const SCHEDULERS: ReadonlySet<string> = new Set<Scheduler>(["wlc", "rr", "sh", "
 /** Digits of a register. */
 const FIELD = 8;
 
-/** Name of the map that leads from a number below `size` to a backend. */
-export function slotMap(by: "random" | "hash", family: Family, size: number): string {
-  return `${by}${family}_${size}`;
+/** What chooses a service's backends: a map, and the backend (`targetDigits`) that it has under each number from 0
+ *  on. */
+export interface Lead {
+  readonly set: string;
+  readonly targets: readonly string[];
+}
+
+/** How the backends of a service that isn't large are chosen; undefined when none takes connections. */
+export function leadOf(service: Service): Lead | undefined {
+  const slots = slotsOf(service);
+  if (slots === undefined) return undefined;
+  const targets = service.backends.map(targetDigits);
+  const set = `${slots.by}${service.ip.family}_${slots.backends.length}`;
+  return { set, targets: slots.backends.map((index) => targets[index] ?? "") };
+}
+
+/** A service with how its backends are chosen; undefined when none takes connections. */
+export interface Held {
+  readonly service: Service;
+  readonly lead: Lead | undefined;
 }
 
 /** All elements of a service but that of its address, which services share. */
-export function elementsOf(service: Service): Placed[] {
-  const { scheduler, affinity, backends, ip } = service;
-  const { family } = ip;
+export function elementsOf({ service, lead }: Held): Placed[] {
   const key = ownerKey(service);
-  const targets = backends.map(targetDigits);
-  const placed: Placed[] = [{ set: `services${family}`, element: { key, comment: `${scheduler} ${affinity}` } }];
-  for (const [index, { weight }] of backends.entries()) {
-    placed.push({ set: `backends${family}`, element: { key: `${key}${targets[index]}`, comment: String(weight) } });
-  }
-  const slots = slotsOf(service);
-  if (slots === undefined) return placed;
-  const set = slotMap(slots.by, family, slots.backends.length);
-  for (const [number, index] of slots.backends.entries()) {
-    placed.push({ set, element: { key: `${key}${hostNumber(number)}`, data: targets[index] ?? "" } });
-  }
-  if (affinity > 0) placed.push({ set: `affine${family}_${affinity}`, element: { key } });
-  return placed;
+  return [
+    headElement(service),
+    ...service.backends.map((backend) => backendElement(service.ip.family, key, backend)),
+    ...(lead?.targets.map((_, number) => slotElement(key, lead, number)) ?? []),
+    ...(lead === undefined ? [] : affinityElements(service)),
+  ];
+}
+
+/** The element that says how a service balances. */
+export function headElement(service: Service): Placed {
+  const { scheduler, affinity, ip } = service;
+  const element = { key: ownerKey(service), comment: `${scheduler} ${affinity}` };
+  return { set: `services${ip.family}`, element };
+}
+
+/** The element of one backend. `key`: its service's. */
+export function backendElement(family: Family, key: string, backend: Backend): Placed {
+  const element = { key: `${key}${targetDigits(backend)}`, comment: String(backend.weight) };
+  return { set: `backends${family}`, element };
+}
+
+/** The element that leads to a backend by a number. `key`: its service's. */
+export function slotElement(key: string, { set, targets }: Lead, number: number): Placed {
+  return { set, element: { key: `${key}${hostNumber(number)}`, data: targets[number] ?? "" } };
+}
+
+/** The element that says that clients of a service stay with their backend, if they do. */
+export function affinityElements(service: Service): Placed[] {
+  const { affinity, ip } = service;
+  return affinity === 0 ? [] : [{ set: `affine${ip.family}_${affinity}`, element: { key: ownerKey(service) } }];
 }
 
 /** The element of set `vips4` or `vips6` that an address has. */
@@ -87,9 +119,14 @@ function portDigits(port: number): string {
 /** What `numgen` and `jhash` give is a number of the machine's own byte order, little-endian on both architectures that
  *  we build for. */
 function hostNumber(number: number): string {
-  const low = number & 255;
-  const high = number >> 8;
-  return `${low.toString(16).padStart(2, "0")}${high.toString(16).padStart(2, "0")}0000`;
+  const network = number.toString(16).padStart(FIELD, "0");
+  return `${network.slice(6)}${network.slice(4, 6)}${network.slice(2, 4)}${network.slice(0, 2)}`;
+}
+
+/** The number at the end of a slot's key. */
+export function numberIn(key: string): number {
+  const digits = key.slice(-FIELD);
+  return Number.parseInt(`${digits.slice(6)}${digits.slice(4, 6)}${digits.slice(2, 4)}${digits.slice(0, 2)}`, 16);
 }
 
 /** What tells an element from all others, its content included. */

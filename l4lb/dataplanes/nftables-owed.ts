@@ -1,5 +1,5 @@
 import type { Kernel } from "../../kernel/kernel.ts";
-import { backendName, type Service, type ServiceKey } from "../service.ts";
+import { joinBackends, type Service, type ServiceKey } from "../service.ts";
 import { forgetClients } from "./nftables-sticky.ts";
 import { forgetFlows } from "./vip-flows.ts";
 
@@ -45,6 +45,9 @@ export class OwedEndings {
 /** Backends have gone, or may have; or datagrams were on their way before there was a service to translate them. */
 function endsFlows({ before, after }: Changed): boolean {
   if (before === undefined || after === undefined) return true;
-  const kept = new Set(after.backends.map(backendName));
-  return before.backends.some((backend) => !kept.has(backendName(backend)));
+  let hasLost = false;
+  joinBackends(before.backends, after.backends, (_, to) => {
+    if (to === undefined) hasLost = true;
+  });
+  return hasLost;
 }

@@ -7,12 +7,17 @@ import {
   addressOf,
   digitsOf,
   elementsOf,
+  type Held,
   identity,
   keyOf,
+  type Lead,
+  leadOf,
   ownerOf,
   type Placed,
   serviceOf,
 } from "./nftables-elements.ts";
+import { heldBy } from "./nftables-large.ts";
+import { isLarge } from "./nftables-slots.ts";
 import { growthOf, L4LB_TABLE } from "./nftables-table.ts";
 import { readVipRoutes } from "./vip-device.ts";
 
@@ -21,6 +26,8 @@ import { readVipRoutes } from "./vip-device.ts";
 export class NftablesState {
   /** Services whose own elements are as they should be, by owner. */
   readonly whole = new Map<string, Service>();
+  /** How large ones among them choose their backends. */
+  readonly #leads = new Map<string, Lead>();
   /** What was found of others, by owner: elements of some service that don't fit together. */
   readonly damaged = new Map<string, Placed[]>();
   /** Owners of each address. */
@@ -44,22 +51,24 @@ export class NftablesState {
     return [...whole, ...damaged];
   }
 
-  /** Elements that the kernel has of a service. */
-  elements(owner: string): readonly Placed[] {
+  /** A service that stands whole; undefined when it doesn't. */
+  held(owner: string): Held | undefined {
     const service = this.whole.get(owner);
-    return this.damaged.get(owner) ?? (service === undefined ? [] : elementsOf(service));
+    return service && { service, lead: this.#leads.get(owner) ?? leadOf(service) };
   }
 
-  put(owner: string, service: Service): void {
+  put(owner: string, held: Held): void {
+    const { ip } = held.service;
     this.damaged.delete(owner);
-    this.whole.set(owner, service);
-    this.#own(owner, service.ip);
-    this.addresses.add(addressKey(service.ip));
+    this.#hold(owner, held);
+    this.#own(owner, ip);
+    this.addresses.add(addressKey(ip));
   }
 
   delete(owner: string, ip: Ip): void {
     this.damaged.delete(owner);
     this.whole.delete(owner);
+    this.#leads.delete(owner);
     const key = addressKey(ip);
     const others = (this.#owners.get(key) ?? []).filter((each) => each !== owner);
     if (others.length === 0) this.#owners.delete(key);
@@ -71,13 +80,20 @@ export class NftablesState {
   }
 
   /** Takes in what was found of one owner. `expected`: what it was before, which is kept when it is so still. */
-  found(owner: string, family: Family, placed: Placed[], expected: Service | undefined): void {
+  found(owner: string, family: Family, placed: Placed[], expected: Held | undefined): void {
     const isExpected = expected !== undefined && isExactly(elementsOf(expected), placed);
-    const service = isExpected ? expected : serviceOf(family, placed);
-    if (service !== undefined && (isExpected || isExactly(elementsOf(service), placed))) this.whole.set(owner, service);
+    const service = isExpected ? expected.service : serviceOf(family, placed);
+    const held = isExpected ? expected : service && heldBy(service, placed);
+    if (held !== undefined && (isExpected || isExactly(elementsOf(held), placed))) this.#hold(owner, held);
     else this.damaged.set(owner, placed);
     const key = service ?? nameOf(placed);
     if (key !== undefined) this.#own(owner, key.ip);
+  }
+
+  #hold(owner: string, { service, lead }: Held): void {
+    this.whole.set(owner, service);
+    if (lead !== undefined && isLarge(service)) this.#leads.set(owner, lead);
+    else this.#leads.delete(owner);
   }
 
   #own(owner: string, ip: Ip): void {
@@ -104,7 +120,7 @@ export function readState(kernel: Kernel, before: NftablesState | undefined): Nf
     for (const { key } of elements(`vips${family}`)) state.addresses.add(key);
     const sets = [...state.sets].filter((set) => growthOf(set)?.family === family);
     const found = grouped(family, [`services${family}`, `backends${family}`, ...sets], elements);
-    for (const [owner, placed] of found) state.found(owner, family, placed, before?.whole.get(owner));
+    for (const [owner, placed] of found) state.found(owner, family, placed, before?.held(owner));
   }
   return state;
 }

@@ -42,13 +42,13 @@ const SETS: Readonly<Record<string, string>> = {
 
 /** Maps that come with the first service that needs their size, or the first with an affinity of that many seconds. */
 export interface Growth {
-  readonly kind: "random" | "hash" | "affine";
+  readonly kind: "random" | "hash" | "large" | "affine";
   readonly family: Family;
   /** Slots, or seconds. */
   readonly number: number;
 }
 
-const GROWN = /^(random|hash|affine)([46])_(\d+)$/;
+const GROWN = /^(random|hash|large|affine)([46])_(\d+)$/;
 
 /** What a set that came with a service is for; undefined for the sets that are always there. */
 export function growthOf(set: string): Growth | undefined {
@@ -111,14 +111,29 @@ function familyChains(family: Family, growth: readonly Growth[]): Chain[] {
     { name: `sticky${family}`, rules: seconds.map((each) => stickyRule(family, each)) },
     { name: `random${family}`, rules: of("random").map(choose("random", "numgen random")) },
     { name: `hash${family}`, rules: of("hash").map(choose("hash", `jhash ${ip} saddr`)) },
+    { name: `large${family}`, rules: of("large").flatMap((size) => largeRules(family, size)) },
     {
       name: `choose${family}`,
-      rules: ["sticky", "random", "hash"].map((each) => ({ name: each, text: `jump ${each}${family}` })),
+      rules: ["sticky", "random", "hash", "large"].map((each) => ({ name: each, text: `jump ${each}${family}` })),
     },
     { name: `note${family}`, rules: [...countRules(family), ...seconds.flatMap((each) => noteRules(family, each))] },
     { name: `translated${family}`, rules: [{ name: "note", text: `jump note${family}` }, ...MASQUERADE_RULES] },
   ];
 }
+
+/** A service of this size has more than half of the numbers, from 0 on. One that isn't in use leaves the packet to the
+ *  next rule, which draws again; the last rule draws from the half that is in use as a whole. So no backend's share is
+ *  wrong by more than one in 2^LARGE_DRAWS, and a change of their number needs no other rules. */
+function largeRules(family: Family, size: number): Rule[] {
+  const draw = (name: string, below: number): Rule => ({
+    name,
+    text: `dnat ${WORD[family]} to ${serviceFields(family)} . numgen random mod ${below} map @large${family}_${size}`,
+  });
+  const draws = Array.from({ length: LARGE_DRAWS }, (_, index) => draw(`${size} draw ${index + 1}`, size));
+  return [...draws, draw(`${size} lower half`, size / 2)];
+}
+
+const LARGE_DRAWS = 6;
 
 /** Which backend a client had before. */
 function stickyRule(family: Family, seconds: number): Rule {
@@ -198,7 +213,7 @@ export function tableRepair(outline: NftOutline | undefined, more: readonly Grow
   return { made, transactions: transactions.filter((commands) => commands.length > 0) };
 }
 
-const BY_US = /^(?:random|hash|sticky|note)[46]$/;
+const BY_US = /^(?:random|hash|large|sticky|note)[46]$/;
 
 /** What the sets of a table say that it has grown, and what else is wanted, each once. */
 function grown(outline: NftOutline | undefined, more: readonly Growth[]): Growth[] {

@@ -6,7 +6,10 @@ import type { Change, Dataplane, Foundation, ServiceCounters } from "../dataplan
 import type { Service, ServiceKey } from "../service.ts";
 import { checkService } from "./check-service.ts";
 import { readCounters } from "./nftables-counters.ts";
-import { addressElement, addressKey, elementsOf, identity, ownerKey, type Placed } from "./nftables-elements.ts";
+import { type Difference, elementDifference, serviceDifference } from "./nftables-difference.ts";
+import { addressElement, addressKey, elementsOf, type Held, ownerKey, type Placed } from "./nftables-elements.ts";
+import { heldAs } from "./nftables-large.ts";
+import { Others } from "./nftables-others.ts";
 import { OwedEndings } from "./nftables-owed.ts";
 import { idleAddresses, type NftablesState, readState } from "./nftables-state.ts";
 import { type Growth, growthOf, L4LB_TABLE, TABLE_REMOVAL, tableRepair } from "./nftables-table.ts";
@@ -36,15 +39,15 @@ export function openNftablesDataplane(kernel: Kernel, clock: Pick<Clock, "monoto
 }
 
 /** A change, its place in the caller's list, and the elements that it takes away and makes. */
-interface Step {
+interface Step extends Difference {
   readonly index: number;
   readonly change: Change;
   /** What the kernel has of the service, when it has it whole. */
   readonly before: Service | undefined;
+  /** What the kernel is to have of it. */
+  readonly after: Held | undefined;
   /** The kernel has something of it, but not whole. */
   readonly damaged: boolean;
-  readonly remove: readonly Placed[];
-  readonly add: readonly Placed[];
 }
 
 interface Refused {
@@ -56,9 +59,9 @@ class NftablesDataplane implements Dataplane {
   readonly kind = "nftables";
   /** What the kernel has, as last read and as changed by us since; undefined before the first reading. */
   #state: NftablesState | undefined;
-  /** The generation of the rule set that `#state` is about, as far as one is. */
+  /** The epoch (`Others`) in which `#state` was read. */
   #knownAt: number | undefined;
-  /** The last generation in which the table was found, or made, whole. */
+  /** The last epoch in which the table was found whole. */
   #wholeAt: number | undefined;
   /** Since when addresses have had no service, by the clock's milliseconds, in this order. */
   readonly #left = new Map<string, { readonly ip: Ip; readonly since: number }>();
@@ -67,16 +70,19 @@ class NftablesDataplane implements Dataplane {
   /** The device's routes may be others than those in `#state`. */
   #areRoutesDoubtful = true;
   readonly #owed = new OwedEndings();
+  readonly #others: Others;
 
   constructor(
     private readonly kernel: Kernel,
     private readonly clock: Pick<Clock, "monotonic">,
-  ) {}
+  ) {
+    this.#others = new Others(kernel.nftables);
+  }
 
   prepare(): Foundation {
-    const generation = this.kernel.nftables.generation();
-    const table = this.#wholeAt === generation ? [] : this.#makeTable([]);
-    this.#wholeAt = table.length === 0 ? generation : undefined;
+    const epoch = this.#others.epoch();
+    const table = this.#wholeAt === epoch ? [] : this.#makeTable([]);
+    this.#wholeAt = table.length === 0 ? epoch : undefined;
     const device = prepareVipDevice(this.kernel);
     this.#dropLeft();
     this.#owed.carryOut(this.kernel);
@@ -84,16 +90,16 @@ class NftablesDataplane implements Dataplane {
   }
 
   read(): Service[] {
-    const isKnown = this.#state !== undefined && this.#knownAt === this.kernel.nftables.generation();
+    const isKnown = this.#state !== undefined && this.#knownAt === this.#others.epoch();
     this.#lookAtRoutes();
     const state = isKnown && this.#hasItsRoutes() ? this.#state : undefined;
     return (state ?? this.#readAll()).services();
   }
 
   isQuiet(): boolean {
-    const generation = this.kernel.nftables.generation();
+    const epoch = this.#others.epoch();
     this.#lookAtRoutes();
-    const isSame = this.#knownAt === generation && this.#wholeAt === generation && !this.#areRoutesDoubtful;
+    const isSame = this.#knownAt === epoch && this.#wholeAt === epoch && !this.#areRoutesDoubtful;
     return (
       isSame &&
       this.#state !== undefined &&
@@ -142,6 +148,7 @@ class NftablesDataplane implements Dataplane {
 
   /** The kernel is the caller's and stays open. */
   close(): void {
+    this.#others.close();
     this.#watch?.close();
     this.#watch = undefined;
     this.#areRoutesDoubtful = true;
@@ -149,11 +156,11 @@ class NftablesDataplane implements Dataplane {
   }
 
   #readAll(): NftablesState {
-    const generation = this.kernel.nftables.generation();
+    const epoch = this.#others.epoch();
     this.#lookAtRoutes();
     const state = readState(this.kernel, this.#state);
     this.#state = state;
-    this.#knownAt = generation;
+    this.#knownAt = epoch;
     this.#areRoutesDoubtful = false;
     const since = this.clock.monotonic();
     const idle = new Map(idleAddresses(state).map((ip) => [addressKey(ip), ip]));
@@ -175,18 +182,6 @@ class NftablesDataplane implements Dataplane {
     if (this.#state === undefined || !hasItsRoutes(this.kernel, this.#state)) return false;
     this.#areRoutesDoubtful = false;
     return true;
-  }
-
-  /** Makes a transaction, and notes whether nobody else has made one meanwhile. One that fails may have been made all
-   *  the same, and only its answer be lost: the generation then isn't one that is known any more. */
-  #change(action: () => void): void {
-    const { nftables } = this.kernel;
-    const before = nftables.generation();
-    action();
-    const after = nftables.generation();
-    const isOurs = after - before <= 1;
-    if (this.#knownAt === before) this.#knownAt = isOurs ? after : undefined;
-    if (this.#wholeAt === before) this.#wholeAt = isOurs ? after : undefined;
   }
 
   /** Tells which changes were refused; `done` gets the others. */
@@ -222,10 +217,12 @@ class NftablesDataplane implements Dataplane {
       const change = changes[index];
       if (change === undefined) return [];
       const owner = ownerKey(keyOf(change));
-      const present = state.elements(owner);
-      const wanted = change.do === "put" ? elementsOf(change.service) : [];
+      const before = state.held(owner);
+      const after = change.do === "put" ? heldAs(change.service, before) : undefined;
       const damaged = state.damaged.has(owner);
-      return [{ index, change, before: state.whole.get(owner), damaged, ...difference(present, wanted) }];
+      return [
+        { index, change, before: before?.service, after, damaged, ...toBe(state.damaged.get(owner), before, after) },
+      ];
     });
   }
 
@@ -243,9 +240,9 @@ class NftablesDataplane implements Dataplane {
       steps.flatMap((step) => step.remove),
       add,
     );
-    for (const { change } of steps) {
+    for (const { change, after } of steps) {
       const key = keyOf(change);
-      if (change.do === "put") state.put(ownerKey(key), change.service);
+      if (after !== undefined) state.put(ownerKey(key), after);
       else state.delete(ownerKey(key), key.ip);
       this.#noteLeft(state, key.ip);
     }
@@ -263,14 +260,15 @@ class NftablesDataplane implements Dataplane {
   #makeTable(growth: readonly Growth[]): string[] {
     const { nftables } = this.kernel;
     const { made, transactions } = tableRepair(nftables.outline("inet", L4LB_TABLE), growth);
-    for (const commands of transactions) this.#change(() => nftables.run(commands));
+    for (const commands of transactions) this.#others.change(0, () => nftables.run(commands));
     return [...made];
   }
 
   #changeElements(remove: readonly Placed[], add: readonly Placed[]): void {
     const changes = [...bySet("delete", remove), ...bySet("create", add)];
     if (changes.length === 0) return;
-    this.#change(() => this.kernel.nftables.changeElements("inet", L4LB_TABLE, changes));
+    const { nftables } = this.kernel;
+    this.#others.change(remove.length + add.length, () => nftables.changeElements("inet", L4LB_TABLE, changes));
   }
 
   /** What follows the services: routes that come with them, clients and connections of backends that went. */
@@ -356,14 +354,11 @@ function keyOf(change: Change): ServiceKey {
   return { protocol, ip, port };
 }
 
-function difference(present: readonly Placed[], wanted: readonly Placed[]): Pick<Step, "remove" | "add"> {
-  if (present.length === 0 || wanted.length === 0) return { remove: present, add: wanted };
-  const have = new Set(present.map(identity));
-  const want = new Set(wanted.map(identity));
-  return {
-    remove: present.filter((placed) => !want.has(identity(placed))),
-    add: wanted.filter((placed) => !have.has(identity(placed))),
-  };
+/** What leads to a state of a service from what the kernel has: pieces, the whole, or nothing. */
+function toBe(pieces: readonly Placed[] | undefined, before: Held | undefined, after: Held | undefined): Difference {
+  if (before !== undefined && after !== undefined) return serviceDifference(before, after);
+  const elements = (held: Held | undefined): Placed[] => (held === undefined ? [] : elementsOf(held));
+  return elementDifference(pieces ?? elements(before), elements(after));
 }
 
 /** Runs of steps that are small enough for a transaction each. */

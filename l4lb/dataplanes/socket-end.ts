@@ -20,6 +20,11 @@ export class ConnectionEnder {
   #settled = new Map<bigint, string>();
   #missed: ReadonlySet<bigint> = new Set();
 
+  /** True when there are some that were not found, and are looked for once more. */
+  get isLooking(): boolean {
+    return this.#missed.size > 0;
+  }
+
   /** Ends those of the services that `concerns` accepts, by their key in hexadecimal digits. Throws what the kernel
    *  says; one that can't end connections (without CONFIG_INET_DIAG_DESTROY) leaves them as they are. */
   end(maps: SocketMaps, concerns: (service: string) => boolean): void {

@@ -87,6 +87,33 @@ export class SocketFoundation {
     return made;
   }
 
+  /** True when `prepare` would find nothing to make. */
+  stands(): boolean {
+    const cgroup = linuxFiles.stat(this.places.cgroup)?.inode;
+    const maps = this.#maps;
+    if (cgroup === undefined || maps === undefined) return false;
+    return (
+      MAP_NAMES.every((name) => this.#isPinned(name, maps)) && HOOKS.every((hook) => this.#runs(hook, maps, cgroup))
+    );
+  }
+
+  #isPinned(name: MapName, maps: SocketMaps): boolean {
+    const pinned = BpfMap.pinned(this.#mapPath(name), MAPS[name]);
+    const is = pinned?.id === maps[name].id;
+    pinned?.close();
+    return is;
+  }
+
+  /** Our program is attached by a link that we hold and that is pinned. */
+  #runs(hook: CgroupHook, maps: SocketMaps, cgroup: bigint): boolean {
+    const info = this.#links.get(hook)?.info();
+    const pinned = CgroupLink.pinned(this.#linkPath(hook));
+    const isPinned = pinned?.info()?.id === info?.id;
+    pinned?.close();
+    const isAttached = info?.cgroup === cgroup && info.attachType === attachTypeOf(hook);
+    return isPinned && isAttached && this.#isOurs(info.program, hook, maps);
+  }
+
   /** Detaches the programs and lets go of the maps, so that nothing of ours is left. */
   remove(): void {
     for (const hook of HOOKS) {

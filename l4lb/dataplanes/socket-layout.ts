@@ -39,10 +39,12 @@ export const SERVICE_VALUE = { version: 0, choices: 8, backends: 12, scheduler: 
 /** A version is the first of a service's value, of a slot's key and all of a table's key. */
 export const VERSION_BYTES = 8;
 
-/** Schedulers by number. Up to `rr` the programs choose at random, from `sh` on by the client. */
-const SCHEDULERS: readonly Scheduler[] = ["wlc", "rr", "sh", "mh"];
+/** Schedulers by number. Up to `rr` the programs choose at random, from `sh` on by the client: as `sh` does also for
+ *  `mh` without table, which comes last. */
+const SCHEDULERS: readonly Scheduler[] = ["wlc", "rr", "sh", "mh", "mh"];
 export const SCHEDULER_SH = 2;
 export const SCHEDULER_MH = 3;
+const SCHEDULER_MH_TABLELESS = 4;
 
 /** A backend, and how it is chosen: a random number of 32 bits times the number of slots draws a slot by its upper
  *  half. When its lower half is at most `threshold`, that backend is taken, and otherwise the one of the slot `alias`
@@ -60,6 +62,11 @@ export const SLOT_VALUE = { ip: 0, port: 16, weight: 18, threshold: 20, alias: 2
 /** Entries of the table of a service with the scheduler `mh`, each the number of a slot in two bytes. A prime. */
 export const MH_ENTRIES = 1021;
 export const MH_BYTES = 2 * MH_ENTRIES;
+
+/** True for a service that has such a table. With more choices than entries some would never get a connection. */
+export function hasTable({ scheduler, choices }: Pick<ServiceValue, "scheduler" | "choices">): boolean {
+  return scheduler === "mh" && choices > 0 && choices <= MH_ENTRIES;
+}
 
 /** The weight of a member, and the connections that the programs have counted here, by affinity. */
 export const MEMBER_VALUE = { weight: 0, total: 8, bytes: 16 } as const;
@@ -191,7 +198,9 @@ export function writeService(view: DataView, offset: number, value: ServiceValue
   view.setBigUint64(offset + SERVICE_VALUE.version, value.version, true);
   view.setUint32(offset + SERVICE_VALUE.choices, value.choices, true);
   view.setUint32(offset + SERVICE_VALUE.backends, value.backends, true);
-  view.setUint32(offset + SERVICE_VALUE.scheduler, SCHEDULERS.indexOf(value.scheduler), true);
+  const isTableless = value.scheduler === "mh" && value.choices > MH_ENTRIES;
+  const scheduler = isTableless ? SCHEDULER_MH_TABLELESS : SCHEDULERS.indexOf(value.scheduler);
+  view.setUint32(offset + SERVICE_VALUE.scheduler, scheduler, true);
   view.setUint32(offset + SERVICE_VALUE.affinity, value.affinity, true);
 }
 

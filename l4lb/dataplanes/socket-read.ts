@@ -8,6 +8,7 @@ import type { SocketMaps } from "./socket-foundation.ts";
 import {
   ENDPOINT_BYTES,
   endpointAt,
+  hasTable,
   MEMBER_VALUE,
   numberKey,
   SERVICE_VALUE,
@@ -65,11 +66,11 @@ function backendsOf(service: string, value: ServiceValue, contents: Contents): B
   const chosen = backends.filter(({ weight }) => weight > 0);
   if (chosen.length !== value.choices) return undefined;
   if (!due.every((slot, number) => equalSlots(slot, present.get(number)))) return undefined;
-  if (value.scheduler === "mh" && chosen.length > 0 && !hasTable(value.version, chosen, contents)) return undefined;
+  if (hasTable(value) && !isTableOf(value.version, chosen, contents)) return undefined;
   return backends;
 }
 
-function hasTable(version: bigint, chosen: readonly Backend[], { tables }: Contents): boolean {
+function isTableOf(version: bigint, chosen: readonly Backend[], { tables }: Contents): boolean {
   const place = tables.place(numberKey(version).toHex());
   return place !== undefined && tables.valueDigits(place) === new Uint8Array(maglevTable(chosen).buffer).toHex();
 }

@@ -7,6 +7,7 @@ import { maglevTable, slotsOf } from "./socket-choice.ts";
 import type { SocketMaps } from "./socket-foundation.ts";
 import {
   addressKey,
+  hasTable,
   isMapped,
   MEMBER_VALUE,
   pairKey,
@@ -102,7 +103,9 @@ function stepOf(maps: SocketMaps, change: Change, index: number): Step {
     const slot = maps.slots.get(slotKey(present?.version ?? 0n, number));
     if (slot === undefined) continue;
     const { backend, total } = slotAt(new DataView(slot.buffer), 0);
-    before.push({ ...backend, total: total + totalOf(maps, key, backend) });
+    // Only clients with affinity are counted elsewhere.
+    const counted = present !== undefined && present.affinity > 0 ? totalOf(maps, key, backend) : 0n;
+    before.push({ ...backend, total: total + counted });
   }
   return { index, key, exists: value !== undefined, present, before, wanted };
 }
@@ -157,7 +160,7 @@ function writeBackends(
     writes.set("slots", index, slotOf(version, number), atOffset(writeSlot, { ...slot, total }));
   }
   const chosen = backends.filter(({ weight }) => weight > 0);
-  if (scheduler === "mh" && chosen.length > 0) {
+  if (hasTable({ scheduler, choices: chosen.length })) {
     const table = maglevTable(chosen);
     writes.set("tables", index, versionOf(version), (view, offset) => {
       for (const [entry, slot] of table.entries()) view.setUint16(offset + 2 * entry, slot, true);
@@ -214,9 +217,10 @@ function takeBack(writes: MapWrites, { key, before, wanted }: Step, value: Servi
   }
 }
 
-function deleteVersion(writes: MapWrites, { version, backends, scheduler, choices }: ServiceValue): void {
+function deleteVersion(writes: MapWrites, value: ServiceValue): void {
+  const { version, backends } = value;
   for (let number = 0; number < backends; number++) writes.delete("slots", slotOf(version, number));
-  if (scheduler === "mh" && choices > 0) writes.delete("tables", versionOf(version));
+  if (hasTable(value)) writes.delete("tables", versionOf(version));
 }
 
 function endpointOf(key: ServiceKey): WriteKey {

@@ -2,6 +2,7 @@ import { NetError } from "../../lib/error.ts";
 import type { Change, Dataplane, Foundation, ServiceCounters } from "../dataplane.ts";
 import type { Service } from "../service.ts";
 import { ConnectionEnder } from "./socket-end.ts";
+import { fingerprint } from "./socket-fingerprint.ts";
 import { SocketFoundation, type SocketPlaces } from "./socket-foundation.ts";
 import { serviceKey } from "./socket-layout.ts";
 import { readCounters, readServices } from "./socket-read.ts";
@@ -19,6 +20,8 @@ class SocketDataplane implements Dataplane {
   readonly kind = "socket";
   readonly #ender = new ConnectionEnder();
   #broken: ReadonlySet<string> = new Set();
+  /** The fingerprint of what was read last; undefined when we have changed it since. */
+  #read: bigint | undefined;
 
   constructor(private readonly foundation: SocketFoundation) {}
 
@@ -34,12 +37,22 @@ class SocketDataplane implements Dataplane {
 
   read(): Service[] {
     const maps = this.foundation.maps();
-    return maps === undefined ? [] : readServices(maps);
+    if (maps === undefined) return [];
+    this.#read = fingerprint(maps);
+    return readServices(maps);
+  }
+
+  isQuiet(): boolean {
+    const maps = this.foundation.maps();
+    if (maps === undefined || this.#read === undefined) return false;
+    if (this.#broken.size > 0 || this.#ender.isLooking || !this.foundation.stands()) return false;
+    return fingerprint(maps) === this.#read;
   }
 
   apply(changes: readonly Change[]): (Error | undefined)[] {
     const maps = this.foundation.maps();
     if (maps === undefined) return changes.map(() => unprepared());
+    this.#read = undefined;
     const { outcome, bereft } = writeChanges(maps, changes);
     if (bereft.length === 0) return outcome;
     const concerned = new Set(bereft.map((index) => keyOf(changes[index])));

@@ -66,16 +66,16 @@ function isHost({ ip, length }: Route["dst"]): boolean {
 }
 
 /** Adds or removes the route of each address, so that a process of the host can connect to it, wherever its other
- *  routes lead. One error or undefined for each; what is as wished already is no error. */
+ *  routes lead. One error or undefined for each; one that is gone already, or its device, is no error. */
 export function changeVipRoutes(
   kernel: Kernel,
   verb: "add" | "delete",
   addresses: readonly Ip[],
 ): (Error | undefined)[] {
   const outcome = kernel.attempt(addresses.map((ip) => operation(verb, ip)));
-  const moot = verb === "add" ? ["EEXIST"] : ["ESRCH", "ENODEV"];
   return outcome.map((error, index) => {
-    if (error === undefined || moot.some((errno) => hasErrno(error, errno))) return undefined;
+    if (error === undefined) return undefined;
+    if (verb === "delete" && ["ESRCH", "ENODEV"].some((errno) => hasErrno(error, errno))) return undefined;
     const ip = addresses[index];
     return ip === undefined
       ? error

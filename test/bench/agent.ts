@@ -33,7 +33,10 @@ export const AGENT: Benchmark = {
           ...{ name: `agent resident, ${cluster}`, unit: "MB", budget: { most: 80 } },
           ours: of(({ resident }) => resident / MEGABYTE),
         },
-        { name: "the same at most, since its start", unit: "MB", ours: of(({ peak }) => peak / MEGABYTE) },
+        {
+          ...{ name: "agent resident at most since its start", unit: "MB" },
+          ours: of(({ peak }) => peak / MEGABYTE),
+        },
         {
           ...{ name: "agent idle, of a core", unit: "%", budget: { most: 1 } },
           ours: of(({ processor }) => processor),

@@ -1,22 +1,27 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { unboundConfiguration } from "../support/unbound.ts";
+import { COREDNS } from "./coredns.ts";
 import { BENCH_ZONE, benchAddress, benchName } from "./dns-names.ts";
 
-/** A server of others, with the zone of the benchmarks and one thread that answers. */
+/** A server of others that answers with one thread. It is started on a port of 127.0.0.1 and keeps its files in the
+ *  directory, which is its own. */
 export interface Program {
-  /** The program's file name. */
   readonly name: string;
-  /** Starts it on a port of 127.0.0.1 with so many names; it keeps its files in the directory, which is its own. */
+  /** Its file, or the name of that. */
+  readonly command: string;
+  /** Starts it with the zone of the benchmarks, of so many names. */
   readonly start: (directory: string, port: number, names: number) => Bun.Subprocess;
+  /** Starts it so that it asks the server on another port, and keeps what that answers. */
+  readonly forward?: (directory: string, port: number, upstreamPort: number) => Bun.Subprocess;
 }
 
-/** The servers of others that hold names of their own. */
 export const PROGRAMS: readonly Program[] = [
-  { name: "knotd", start: startKnot },
-  { name: "unbound", start: startUnboundLocal },
-  { name: "dnsmasq", start: startDnsmasq },
-  { name: "named", start: startNamed },
+  { name: "knotd", command: "knotd", start: startKnot },
+  { name: "unbound", command: "unbound", start: startUnboundLocal, forward: startUnboundForward },
+  { name: "dnsmasq", command: "dnsmasq", start: startDnsmasq },
+  { name: "named", command: "named", start: startNamed },
+  { name: "coredns", command: COREDNS, start: startCoreDnsLocal, forward: startCoreDnsForward },
 ];
 
 /** knotd with the zone of so many names and one UDP worker. */
@@ -39,8 +44,14 @@ zone:
   return quiet("knotd", "-c", written(directory, "knot.conf", configuration));
 }
 
+/** unbound with one thread, which keeps what the server on the other port answers. */
+export function startUnboundForward(directory: string, port: number, upstreamPort: number): Bun.Subprocess {
+  const zone = `forward-zone:\n  name: "."\n  forward-addr: 127.0.0.1@${upstreamPort}\n`;
+  return startUnbound(directory, port, zone);
+}
+
 /** unbound with one thread, and with what it is to answer at the end of its configuration. */
-export function startUnbound(directory: string, port: number, answers: string): Bun.Subprocess {
+function startUnbound(directory: string, port: number, answers: string): Bun.Subprocess {
   const server = "  do-not-query-localhost: no\n  minimal-responses: yes";
   const configuration = unboundConfiguration(directory, port, server, answers);
   return quiet("unbound", "-c", written(directory, "unbound.conf", configuration));
@@ -91,6 +102,20 @@ zone "${BENCH_ZONE}" {
 };
 `;
   return quiet("named", "-f", "-n", "1", "-c", written(directory, "named.conf", configuration));
+}
+
+function startCoreDnsLocal(directory: string, port: number, names: number): Bun.Subprocess {
+  return startCoreDns(directory, port, BENCH_ZONE, `file ${writeZone(directory, names, 5)}`);
+}
+
+function startCoreDnsForward(directory: string, port: number, upstreamPort: number): Bun.Subprocess {
+  return startCoreDns(directory, port, ".", `cache\n  forward . 127.0.0.1:${upstreamPort}`);
+}
+
+/** CoreDNS, whose goroutines share one thread. */
+function startCoreDns(directory: string, port: number, zone: string, plugins: string): Bun.Subprocess {
+  const configuration = `${zone}:${port} {\n  bind 127.0.0.1\n  ${plugins}\n}\n`;
+  return quiet("env", "GOMAXPROCS=1", COREDNS, "-conf", written(directory, "Corefile", configuration));
 }
 
 /** Writes the zone in the format of RFC 1035 section 5. Gives the file's path. */

@@ -3,8 +3,17 @@ import { join } from "node:path";
 import { benchName } from "./dns-names.ts";
 import { linesOf } from "./lines.ts";
 
-/** Length of each run of the client, seconds. */
-const SECONDS = 2;
+/** How the client asks. */
+export interface Load {
+  /** Length of each run, seconds. */
+  readonly seconds: number;
+  /** Sockets, over which the queries in flight are spread. */
+  readonly sockets: number;
+  readonly inFlight: number;
+}
+
+/** Few programs that ask for many others, as resolvers do. */
+export const PIPELINED: Load = { seconds: 2, sockets: 8, inFlight: 500 };
 
 /** One run of the client, milliseconds. */
 export interface Run {
@@ -39,12 +48,13 @@ export async function startOurs(...given: readonly (string | number)[]): Promise
   return { server, port: Number(await line()), line };
 }
 
-/** One run of the client, with so many queries in flight. */
-export async function ask(queries: string, port: number, server: number, inFlight = 500): Promise<Run> {
+/** One run of the client. */
+export async function ask(queries: string, port: number, server: number, load = PIPELINED): Promise<Run> {
   const before = processorMs(server);
   const target = ["-s", "127.0.0.1", "-p", String(port), "-d", queries];
-  const load = ["-l", String(SECONDS), "-c", "8", "-T", "1", "-q", String(inFlight)];
-  const client = Bun.spawn(["dnsperf", ...target, ...load], { stdio: ["ignore", "pipe", "ignore"] });
+  const { seconds, sockets, inFlight } = load;
+  const how = ["-l", String(seconds), "-c", String(sockets), "-T", "1", "-q", String(inFlight)];
+  const client = Bun.spawn(["dnsperf", ...target, ...how], { stdio: ["ignore", "pipe", "ignore"] });
   const report = await new Response(client.stdout).text();
   await client.exited;
   const completed = Number(/Queries completed:\s+(\d+)/.exec(report)?.[1] ?? 0);

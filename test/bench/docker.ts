@@ -1,4 +1,4 @@
-import { DOCKER as ENGINE } from "../support/docker-engines.ts";
+import { type DockerEngine, NEWER_DOCKER, newerDockerMissing, DOCKER as ON_PATH } from "../support/docker-engines.ts";
 import { DockerNode, IMAGE } from "../support/docker-node.ts";
 import { type Benchmark, type Compared, summarise } from "./measurement.ts";
 import { paired } from "./paired.ts";
@@ -6,35 +6,44 @@ import { paired } from "./paired.ts";
 const CONTAINERS = 16;
 const AT_ONCE = 8;
 const POLL_MS = 1;
-const PROGRAMS = ["dockerd", "docker", "containerd", "runc", "busybox", "curl"];
+const PROGRAMS = ["containerd", "runc", "busybox", "curl"];
 
 /** Our Docker networks beside those of Docker's own bridge driver, like with like: IPv6 alone costs the engine as much
  *  as everything else of a container. And how soon a new agent answers Docker. */
-export const DOCKER: Benchmark = {
-  name: "docker",
-  runs: 8,
-  whyNot: () => {
-    if (process.getuid?.() !== 0) return "needs root";
-    const missing = PROGRAMS.filter((program) => Bun.which(program) === null);
-    return missing.length === 0 ? undefined : `not installed: ${missing.join(", ")}`;
-  },
-  run: async (runs) => {
-    const node = await DockerNode.start({ engine: ENGINE });
-    try {
-      await node.until("the networks are there", async () => (await node.docker("network", "ls")).includes("closed"));
-      await node.docker("network", "create", "plain");
-      await node.docker("network", "create", "--ipv6", "--subnet", "fd99::/64", "plain6");
-      const started = await startTimes(node, runs);
-      return [
-        await compare(node, runs, "IPv4", "closed", "plain"),
-        await compare(node, runs, "IPv4+6", "dcos", "plain6"),
-        { name: "agent started, first answer to Docker", ours: summarise(started), budget: { most: 200 } },
-      ];
-    } finally {
-      await node.stop();
-    }
-  },
-};
+export const DOCKER = benchmark("docker", ON_PATH, () =>
+  ON_PATH.release === 0 ? "not installed: dockerd" : undefined,
+);
+
+/** The same with the newer Docker that scripts/install-docker fetches. */
+export const DOCKER_NEWER = benchmark("docker-newer", NEWER_DOCKER, newerDockerMissing);
+
+function benchmark(name: string, engine: DockerEngine, missing: () => string | undefined): Benchmark {
+  return {
+    name,
+    runs: 8,
+    whyNot: () => {
+      if (process.getuid?.() !== 0) return "needs root";
+      const programs = PROGRAMS.filter((program) => Bun.which(program) === null);
+      return programs.length === 0 ? missing() : `not installed: ${programs.join(", ")}`;
+    },
+    run: async (runs) => {
+      const node = await DockerNode.start({ engine });
+      try {
+        await node.until("the networks are there", async () => (await node.docker("network", "ls")).includes("closed"));
+        await node.docker("network", "create", "plain");
+        await node.docker("network", "create", "--ipv6", "--subnet", "fd99::/64", "plain6");
+        const started = await startTimes(node, runs);
+        return [
+          await compare(node, runs, `IPv4, ${engine.name}`, "closed", "plain"),
+          await compare(node, runs, `IPv4+6, ${engine.name}`, "dcos", "plain6"),
+          { name: "agent started, first answer to Docker", ours: summarise(started), budget: { most: 200 } },
+        ];
+      } finally {
+        await node.stop();
+      }
+    },
+  };
+}
 
 async function compare(node: DockerNode, runs: number, what: string, ours: string, theirs: string): Promise<Compared> {
   const times = await paired(

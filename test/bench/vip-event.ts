@@ -33,7 +33,7 @@ export const VIP_EVENT: Benchmark = {
         ...{ ours: many.middle, theirs: few.middle },
       },
       { name: `agent resident, ${MANY} VIPs x 3`, unit: "MB", ours: many.resident, budget: { most: 160 } },
-      { name: "the same at most, since its start", unit: "MB", ours: many.peak },
+      { name: "agent resident at most since its start", unit: "MB", ours: many.peak },
     ];
   },
 };

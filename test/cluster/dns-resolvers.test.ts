@@ -39,7 +39,9 @@ func main() {
 }
 `;
 
-/** Prints each address of a name with the name that this address has, or why there is none. */
+/** Prints each address of a name with the name that this address has, or why there is none. In C because nothing that
+ *  Debian or npm has ready to run calls musl's resolver: no package of Debian is linked with it, and the programs for
+ *  musl on npm have resolvers of their own, or need a C++ library for musl. */
 const MUSL_PROGRAM = `
 #include <netdb.h>
 #include <stdio.h>

@@ -1,5 +1,6 @@
 import { release } from "node:os";
 import { openIpvsDataplane } from "../../l4lb/dataplanes/ipvs.ts";
+import { SCHEDULER_MOST } from "../../l4lb/dataplanes/ipvs-service.ts";
 import { masqueradeByIptables, runIn as run } from "../support/uml-masquerade.ts";
 import { vipBehaviour } from "../support/vip-behaviour.ts";
 
@@ -10,6 +11,8 @@ vipBehaviour({
     masqueradeByIptables(node);
     return openIpvsDataplane(node, { release: release(), random: Math.random });
   },
+  balances: SCHEDULER_MOST,
+  connections: 2000,
   damages: [
     { what: "ipvsadm --clear", do: (node) => void run(node, "ipvsadm --clear") },
     { what: "a deleted service", do: (node) => void run(node, "ipvsadm -D -t 11.0.0.1:80") },

@@ -108,4 +108,26 @@ export function rawElementCases(current: () => Fixture): void {
     nftables.run(["add table inet other"]);
     expect(nftables.generation()).to.equal(before + 2);
   });
+
+  it("a watch tells which generations have changed its table, and nothing of others", () => {
+    const { nftables } = withTable();
+    const watch = nftables.watch("inet", "t");
+    try {
+      expect(watch.changed()).to.deep.equal([]);
+      nftables.run(["add table inet other", "add chain inet other c", "add table ip t"]);
+      expect(watch.changed(), "after changes of others").to.deep.equal([]);
+      nftables.changeElements("inet", "t", [{ do: "create", set: "m", elements: [FIRST] }]);
+      const first = nftables.generation();
+      nftables.run(["add chain inet other d"]);
+      nftables.run(["add chain inet other e", "flush chain inet t base"]);
+      expect(watch.changed()).to.deep.equal([first, nftables.generation()]);
+      expect(watch.changed()).to.deep.equal([]);
+      nftables.run(["delete table inet t"]);
+      expect(watch.changed()).to.deep.equal([nftables.generation()]);
+      nftables.run(["add table inet t"]);
+      expect(watch.changed()).to.deep.equal([nftables.generation()]);
+    } finally {
+      watch.close();
+    }
+  });
 }

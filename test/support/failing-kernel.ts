@@ -69,6 +69,7 @@ function failingNftables(nftables: Nftables, decide: Decide): Nftables {
     table: (...table) => perhaps(decide, () => nftables.table(...table)),
     changeElements: (...change) => perhaps(decide, () => nftables.changeElements(...change)),
     rawElements: (...set) => perhaps(decide, () => nftables.rawElements(...set)),
+    watch: (...table) => nftables.watch(...table),
     generation: () => nftables.generation(),
     outline: (...table) => perhaps(decide, () => nftables.outline(...table)),
   };

@@ -5,10 +5,12 @@ import type { Service } from "../../l4lb/service.ts";
 import { balanceCases } from "./vip-balance.ts";
 import { drainCases } from "./vip-drain.ts";
 import type { VipHarness } from "./vip-harness.ts";
+import { largeCases } from "./vip-large-cases.ts";
 import { loadCases } from "./vip-load-cases.ts";
 import { ADDRESS, BACKEND_PORT, openVipNetwork, type VipNetwork } from "./vip-network.ts";
 import { type Peer, startPeer } from "./vip-peers.ts";
 import { reachCases } from "./vip-reach.ts";
+import { reuseCases } from "./vip-reuse-cases.ts";
 import { sorted } from "./vip-services.ts";
 import { stateCases } from "./vip-state.ts";
 
@@ -58,6 +60,8 @@ export function vipBehaviour(harness: VipHarness): void {
     drainCases(current);
     stateCases(current);
     loadCases(current);
+    reuseCases(current, harness);
+    largeCases(current, harness);
   });
 }
 

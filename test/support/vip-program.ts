@@ -14,7 +14,7 @@ export interface RunningProgram<Report> {
  *  then prints a report as JSON. It runs in the namespace of `kernel`, in the control group `cgroup` (a directory of
  *  cgroup2) when given. */
 export function startProgram<Report>(
-  name: "vip-load.ts" | "vip-lookups.ts",
+  name: "vip-load.ts" | "vip-lookups.ts" | "vip-connects.ts",
   kernel: Kernel,
   order: object,
   cgroup?: string,

@@ -74,6 +74,6 @@ describe("the Docker networks of overlays", () => {
   it("without IPv4 need Docker 28", () => {
     const six = { ...DCOS, pools: DCOS.pools.filter(({ pool }) => pool.ip.family === 6) };
     expect(planNetworks([six], [], "1.41").conflicts.join()).to.include("28 or later");
-    expect(planNetworks([six], [], "1.47").create[0]).to.include({ ipv4: false, ipv6: true });
+    expect(planNetworks([six], [], "1.48").create[0]).to.include({ ipv4: false, ipv6: true });
   });
 });

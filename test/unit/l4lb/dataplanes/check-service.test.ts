@@ -23,14 +23,16 @@ describe("a service that a data plane is given", () => {
     const good = service("tcp 11.0.0.1:80", ["10.88.0.11"]);
     const [backend] = good.backends;
     if (backend === undefined) throw new Error("no backend");
-    const many = Array.from({ length: BACKENDS_MAX + 1 }, (_, index) => ({ ...backend, port: index + 1 }));
+    const many = Array.from({ length: BACKENDS_MAX + 1 }, () => backend);
+    const other = { ...backend, port: backend.port - 1 };
     const wrong: readonly (readonly [Partial<Service>, RegExp])[] = [
       [{ port: 0 }, /0 is no port/],
       [{ port: 65_536 }, /65536 is no port/],
       [{ affinity: -1 }, /affinity of -1 s/],
       [{ affinity: 86_401 }, /affinity of 86401 s/],
-      [{ backends: many }, /4097 backends/],
+      [{ backends: many }, /65536 backends/],
       [{ backends: [backend, { ...backend, weight: 3 }] }, /comes twice/],
+      [{ backends: [backend, other] }, /10.88.0.11:8079 is not in ascending order/],
       [{ backends: [{ ...backend, ip: parseIp("fd88::1") }] }, /\[fd88::1\]:8080 is of another family/],
       [{ backends: [{ ...backend, ip: good.ip, port: 80 }] }, /is the service itself/],
       [{ backends: [{ ...backend, port: 0 }] }, /no valid port/],

@@ -68,6 +68,20 @@ describe("virtual IPs on IPVS in memory", () => {
     expect(kernel.link("minuteman")).to.equal(undefined);
   });
 
+  it("balances by wlc, and says why, when a scheduler has no room for all backends", () => {
+    const { kernel, plane } = open();
+    plane.prepare();
+    const addresses = Array.from({ length: 257 }, (_, index) => `9.0.${index >> 8}.${index & 255}`);
+    const crowded = service("tcp 11.0.0.1:80", addresses, { scheduler: "sh" });
+    const [error] = want(plane, crowded);
+    expect(error?.message).to.include("room for 256 backends").and.include("it has 257, so wlc is used");
+    expect(kernel.ipvs.services().map(({ scheduler }) => scheduler)).to.deep.equal(["wlc"]);
+    expect(plane.read()).to.deep.equal([{ ...crowded, scheduler: "wlc" }]);
+    const fitting = service("tcp 11.0.0.1:80", addresses.slice(1), { scheduler: "sh" });
+    expect(want(plane, fitting)).to.deep.equal([undefined]);
+    expect(plane.read()).to.deep.equal([fitting]);
+  });
+
   it("an address is the node's from its first service on, and a while beyond its last", () => {
     const { kernel, plane } = open();
     plane.prepare();

@@ -188,12 +188,35 @@ describe("the nftables data plane, asked whether all is as it was left", () => {
     expect([plane.isQuiet?.(), kernel.routes({ dev: "minuteman", family: 4 })]).to.deep.equal([true, []]);
   });
 
+  it("says yes, and reads nothing, whatever others do with tables of their own", () => {
+    const kernel = openFake();
+    const plane = open(kernel);
+    settle(plane, [SERVICE]);
+    pass(plane);
+    let reads = 0;
+    const { rawElements } = kernel.nftables;
+    Object.assign(kernel.nftables, {
+      rawElements: (...set: Parameters<typeof rawElements>) => {
+        reads++;
+        return rawElements(...set);
+      },
+    });
+    kernel.nftables.run(["add table inet other", "add chain inet other c"]);
+    expect(plane.isQuiet?.()).to.equal(true);
+    kernel.nftables.run(["delete table inet other"]);
+    const changed = service("tcp 11.0.0.1:80", ["9.0.0.2"]);
+    expect(settle(plane, [changed])).to.deep.equal([]);
+    pass(plane);
+    expect([plane.isQuiet?.(), reads]).to.deep.equal([true, 0]);
+    expect(open(kernel).read()).to.deep.equal([changed]);
+  });
+
   it("says no until the next pass when somebody has changed rules, routes or the device, or a flow has to go", () => {
     const kernel = openFake();
     const plane = open(kernel);
     settle(plane, [SERVICE]);
     const damages: readonly (() => void)[] = [
-      () => kernel.nftables.run(["add table inet other"]),
+      () => kernel.nftables.run(["flush chain inet dcos_l4lb choose4"]),
       () => kernel.apply([{ do: "route.delete", route: { dst: parsePrefix("11.0.0.1/32"), dev: "minuteman" } }]),
       () => kernel.apply([{ do: "link.set", dev: "minuteman", set: { up: false } }]),
       () => {
