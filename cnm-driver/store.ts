@@ -7,10 +7,12 @@ const VERSION = 1;
 /** Largest record, bytes. */
 const RECORD_LIMIT = 1 << 20;
 const ID = /^[0-9a-f]{64}$/;
+const HALF_WRITTEN = /^(?:network|endpoint)-[0-9a-f]{64}\.json\.\d+\.tmp$/;
 const text = new TextDecoder();
 
 /** Networks and endpoints by Docker's id, in memory and on disk: one file for each, replaced as a whole, with a version
- *  and a checksum. A file that can't be believed is told of, put aside as `<file>.damaged`, and not counted. */
+ *  and a checksum. A file that can't be believed is told of, put aside as `<file>.damaged`, and not counted. Only one
+ *  process at a time may have a directory. */
 export class DockerStore {
   readonly #files: Files;
   readonly #directory: string;
@@ -25,6 +27,8 @@ export class DockerStore {
     this.#log = log;
     files.makeDirectory(directory, 0o700);
     const names = files.list(directory);
+    // A process that was killed while it replaced a record.
+    for (const name of names) if (HALF_WRITTEN.test(name)) files.remove(`${directory}/${name}`);
     this.#networks = this.#load<NetworkRecord>("network", names);
     this.#endpoints = this.#load<EndpointRecord>("endpoint", names);
   }

@@ -42,6 +42,14 @@ describe("the records of Docker networks and endpoints", () => {
     expect(open().endpoints()).to.deep.equal([]);
   });
 
+  it("leave no file of a process that was killed while it replaced one", () => {
+    open().putEndpoint(RECORD);
+    writeFileSync(`${file()}.4711.tmp`, "{");
+    writeFileSync(join(folder, "notes.tmp"), "an operator's own");
+    expect(open().endpoint(RECORD.id)).to.deep.equal(RECORD);
+    expect(readdirSync(folder).sort()).to.deep.equal([`endpoint-${RECORD.id}.json`, "notes.tmp"]);
+  });
+
   it("are put aside, not believed and not lost, when a byte of them has changed", () => {
     open().putEndpoint(RECORD);
     const bytes = readFileSync(file());
