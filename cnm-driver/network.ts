@@ -238,7 +238,7 @@ export function bridgeWish(network: NetworkRecord, overlayMtu: number): Paramete
 }
 
 /** Addresses of all overlays; none when this node no longer knows the network's. */
-export function insideOf(overlays: readonly DockerOverlay[], network: NetworkRecord): readonly Prefix[] {
+function insideOf(overlays: readonly DockerOverlay[], network: NetworkRecord): readonly Prefix[] {
   return overlays.find(({ name }) => name === network.overlay)?.inside ?? [];
 }
 

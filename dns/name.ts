@@ -1,7 +1,7 @@
 /** Bytes of a label at most (RFC 1035 section 2.3.4). */
 export const LABEL_BYTES = 63;
 /** Bytes of a name on the wire at most, its closing zero included. */
-export const NAME_BYTES = 255;
+const NAME_BYTES = 255;
 
 /** Pointers that one name may follow; a name of 255 bytes can't need more. */
 const POINTERS_MOST = 127;

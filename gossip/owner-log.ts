@@ -23,12 +23,12 @@ export interface Delta {
 }
 
 /** Upper bound of the bytes that an entry takes in a delta. */
-export function entrySize({ key, value }: Pick<Entry, "key" | "value">): number {
+function entrySize({ key, value }: Pick<Entry, "key" | "value">): number {
   return utf8Length(key) + (value?.length ?? 0) + 16;
 }
 
 /** Bytes of a delta besides its entries, at most. */
-export const DELTA_OVERHEAD = 300;
+const DELTA_OVERHEAD = 300;
 
 const INDEX_FROM = 24;
 

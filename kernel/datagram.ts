@@ -32,6 +32,7 @@ const MSG_WAITFORONE = 0x10000;
 
 /** Bytes of struct sockaddr_in6, the larger of the two. */
 const SOCKADDR_BYTES = 28;
+
 export interface DatagramOptions {
   readonly ip: Ip;
   /** 0 lets the kernel choose. */

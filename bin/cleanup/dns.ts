@@ -28,12 +28,15 @@ export function dnsRemnants(host: Host): Remnant[] {
 
 /** The process that answers names for an agent that has ended. */
 function standInRemnants({ config: { run_dir: runDir }, files }: Host): Remnant[] {
-  const find = () => lingering(files, runDir);
-  const process = find();
+  const running = () => {
+    const found = lingering(files, runDir);
+    return found === undefined ? [] : [found];
+  };
+  const [process] = running();
   if (process === undefined) return [];
   const what = `process ${process.pid}, which answers names for the agent`;
   const remove = async () => {
-    if (await endProcesses(() => [find() ?? []].flat(), GRACE_MS)) return;
+    if (await endProcesses(running, GRACE_MS)) return;
     throw new NetError("busy", { tried: `end ${what}`, said: "it goes on running", remedy: "try again" });
   };
   return [{ what, remove }];

@@ -65,7 +65,7 @@ export function marked<T extends IpvsService>(service: T): T {
 }
 
 /** The service without its backends, as the kernel takes it. */
-export function ipvsService(service: Service, scheduler: Scheduler = service.scheduler): IpvsService {
+function ipvsService(service: Service, scheduler: Scheduler = service.scheduler): IpvsService {
   return {
     ...ipvsKey(service),
     scheduler: SCHEDULER[scheduler],

@@ -61,7 +61,7 @@ export const SLOT_VALUE = { ip: 0, port: 16, weight: 18, threshold: 20, alias: 2
 
 /** Entries of the table of a service with the scheduler `mh`, each the number of a slot in two bytes. A prime. */
 export const MH_ENTRIES = 1021;
-export const MH_BYTES = 2 * MH_ENTRIES;
+const MH_BYTES = 2 * MH_ENTRIES;
 
 /** True for a service that has such a table. With more choices than entries some would never get a connection. */
 export function hasTable({ scheduler, choices }: Pick<ServiceValue, "scheduler" | "choices">): boolean {

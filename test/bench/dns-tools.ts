@@ -13,7 +13,7 @@ export interface Load {
 }
 
 /** Few programs that ask for many others, as resolvers do. */
-export const PIPELINED: Load = { seconds: 2, sockets: 8, inFlight: 500 };
+const PIPELINED: Load = { seconds: 2, sockets: 8, inFlight: 500 };
 
 /** One run of the client, milliseconds. */
 export interface Run {

@@ -9,7 +9,7 @@ import { eventually, Labs, SOON_MS } from "./lab.ts";
 const BEGIN_LIMIT_MS = 60_000;
 
 /** Debian's libfaketime: gives a program another clock. */
-export const FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
+const FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 
 interface Explained {
   readonly node: string;
